@@ -1,0 +1,100 @@
+"""Would the fitted model have produced these counts? Predictive checks for Poisson data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+__all__ = [
+    "CountsHistogram",
+    "compare_histogram",
+    "draw_replicas",
+    "measure_deviance",
+    "predictive_p_value",
+    "randomise_pit",
+]
+
+
+@dataclass(frozen=True)
+class CountsHistogram:
+    """Number of pixels per count, observed and predicted: (counts,) and (5, counts) at ``levels``."""
+
+    counts: NDArray[np.int64]
+    observed: NDArray[np.int64]
+    levels: tuple[float, ...]
+    predicted: NDArray[np.float64]
+
+
+def randomise_pit(
+    counts: NDArray[np.int64], expected: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.float64]:
+    r"""Compute the randomised probability integral transform of counts under their posterior prediction.
+
+    .. math:: u_p = \langle F(d_p - 1 | \mu_{sp}) \rangle_s + v_p \langle P(d_p | \mu_{sp}) \rangle_s
+
+    Parameters
+    ----------
+    counts : (data,), photons
+    expected : (draw, data), photons; posterior draws of the mean
+    random : of the uniform v_p
+
+    Returns
+    -------
+    (data,), uniform on (0, 1) when the model is right
+
+    References
+    ----------
+    Smith (1985), Journal of Forecasting 4, 283; Czado, Gneiting and Held (2009), Biometrics 65, 1254, section 2
+    """
+    total_below, total_at = np.zeros(counts.shape), np.zeros(counts.shape)
+    for mean in expected:
+        total_below += np.where(counts > 0, special.pdtr(np.maximum(counts - 1.0, 0.0), mean), 0.0)
+        total_at += stats.poisson.pmf(counts, mean)
+    uniform = random.random(counts.shape)
+    return np.asarray((total_below + uniform * total_at) / expected.shape[0], dtype=np.float64)
+
+
+def measure_deviance(counts: NDArray[np.int64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    r"""Return the Poisson deviance 2 (d ln(d/\mu) - d + \mu) of each datum; broadcasts over leading axes."""
+    return np.asarray(2.0 * (special.xlogy(counts, counts / expected) - counts + expected), dtype=np.float64)
+
+
+def draw_replicas(expected: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
+    """Draw one data set per posterior draw of the mean: (draw, data) in and out, photons."""
+    return random.poisson(expected).astype(np.int64)
+
+
+def predictive_p_value(observed: NDArray[np.float64], replicated: NDArray[np.float64]) -> float:
+    """Return the share of replicas whose statistic is at least as large as the observed one.
+
+    Parameters
+    ----------
+    observed : (draw,) or (1,); the statistic of the data at each posterior draw
+    replicated : (draw,); the statistic of one replica per posterior draw
+
+    Returns
+    -------
+    between 1/(draws + 1) and 1
+
+    References
+    ----------
+    Gelman, Meng and Stern (1996), Statistica Sinica 6, 733, eq. 5
+    """
+    return float((1 + np.sum(replicated >= observed)) / (replicated.size + 1))
+
+
+def compare_histogram(
+    counts: NDArray[np.int64],
+    replicas: NDArray[np.int64],
+    levels: tuple[float, ...] = (0.025, 0.16, 0.5, 0.84, 0.975),
+) -> CountsHistogram:
+    """Count pixels by photons, in the data (data,) and in replicas (draw, data)."""
+    largest = int(max(counts.max(), replicas.max()))
+    observed = np.bincount(counts, minlength=largest + 1)
+    predicted = np.stack([np.bincount(row, minlength=largest + 1) for row in replicas])
+    return CountsHistogram(
+        np.arange(largest + 1), observed, levels, np.quantile(predicted, np.asarray(levels), axis=0)
+    )
