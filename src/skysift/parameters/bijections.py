@@ -1,0 +1,110 @@
+"""Smooth one-to-one maps from the real line onto the supports of scalar parameters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch.nn.functional import logsigmoid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Affine", "Bijection", "HalfLine", "Interval"]
+
+
+class Bijection(Protocol):
+    """x(z), z(x) and log |dx/dz|, elementwise."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """x at z."""
+        ...
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """z at x; infinite at (or beyond) the edge of the support."""
+        ...
+
+    def log_jacobian(self, z: Tensor) -> Tensor:
+        """log |dx/dz| at z."""
+        ...
+
+
+@dataclass(frozen=True)
+class Affine:
+    """x = loc + scale z."""
+
+    loc: float
+    scale: float
+
+    def forward(self, z: Tensor) -> Tensor:
+        """x at z."""
+        return self.loc + self.scale * z
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """z at x."""
+        return (x - self.loc) / self.scale
+
+    def log_jacobian(self, z: Tensor) -> Tensor:
+        """log |dx/dz| at z."""
+        return torch.full_like(z, math.log(self.scale))
+
+
+@dataclass(frozen=True)
+class HalfLine:
+    """x = edge ± scale softplus(z' + shift): linear far from the edge, logarithmic close to it.
+
+    Far inside, a Gaussian posterior stays Gaussian; at the edge, x falls like exp(z), so z never meets a wall.
+    ``upward`` False mirrors the map onto (-inf, edge), with z still increasing in x.
+    """
+
+    edge: float
+    scale: float
+    shift: float
+    upward: bool = True
+
+    def forward(self, z: Tensor) -> Tensor:
+        """x at z."""
+        sign = 1.0 if self.upward else -1.0
+        return self.edge + sign * self.scale * _softplus(sign * z + self.shift)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """z at x."""
+        sign = 1.0 if self.upward else -1.0
+        height = (sign * (x - self.edge) / self.scale).clamp_min(0.0)
+        return sign * (height + torch.log(-torch.expm1(-height)) - self.shift)
+
+    def log_jacobian(self, z: Tensor) -> Tensor:
+        """log |dx/dz| at z."""
+        sign = 1.0 if self.upward else -1.0
+        return math.log(self.scale) + logsigmoid(sign * z + self.shift)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """x = low + (high - low) sigmoid(loc + scale z)."""
+
+    low: float
+    high: float
+    loc: float = 0.0
+    scale: float = 1.0
+
+    def forward(self, z: Tensor) -> Tensor:
+        """x at z."""
+        return self.low + (self.high - self.low) * torch.sigmoid(self.loc + self.scale * z)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """z at x."""
+        below, above = (x - self.low).clamp_min(0.0), (self.high - x).clamp_min(0.0)
+        return (torch.log(below) - torch.log(above) - self.loc) / self.scale
+
+    def log_jacobian(self, z: Tensor) -> Tensor:
+        """log |dx/dz| at z."""
+        y = self.loc + self.scale * z
+        return math.log((self.high - self.low) * self.scale) + logsigmoid(y) + logsigmoid(-y)
+
+
+def _softplus(y: Tensor) -> Tensor:
+    # not torch's softplus, which turns linear above a threshold and so is not exactly invertible there
+    return -logsigmoid(-y)
