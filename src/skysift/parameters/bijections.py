@@ -19,15 +19,15 @@ class Bijection(Protocol):
     """x(z), z(x) and log |dx/dz|, elementwise."""
 
     def forward(self, z: Tensor) -> Tensor:
-        """x at z."""
+        """Return x at z."""
         ...
 
     def inverse(self, x: Tensor) -> Tensor:
-        """z at x; infinite at (or beyond) the edge of the support."""
+        """Return z at x; infinite at (or beyond) the edge of the support."""
         ...
 
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |dx/dz| at z."""
+        """Return log |dx/dz| at z."""
         ...
 
 
@@ -39,15 +39,15 @@ class Affine:
     scale: float
 
     def forward(self, z: Tensor) -> Tensor:
-        """x at z."""
+        """Return x at z."""
         return self.loc + self.scale * z
 
     def inverse(self, x: Tensor) -> Tensor:
-        """z at x."""
+        """Return z at x."""
         return (x - self.loc) / self.scale
 
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |dx/dz| at z."""
+        """Return log |dx/dz| at z."""
         return torch.full_like(z, math.log(self.scale))
 
 
@@ -65,18 +65,18 @@ class HalfLine:
     upward: bool = True
 
     def forward(self, z: Tensor) -> Tensor:
-        """x at z."""
+        """Return x at z."""
         sign = 1.0 if self.upward else -1.0
         return self.edge + sign * self.scale * _softplus(sign * z + self.shift)
 
     def inverse(self, x: Tensor) -> Tensor:
-        """z at x."""
+        """Return z at x."""
         sign = 1.0 if self.upward else -1.0
         height = (sign * (x - self.edge) / self.scale).clamp_min(0.0)
         return sign * (height + torch.log(-torch.expm1(-height)) - self.shift)
 
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |dx/dz| at z."""
+        """Return log |dx/dz| at z."""
         sign = 1.0 if self.upward else -1.0
         return math.log(self.scale) + logsigmoid(sign * z + self.shift)
 
@@ -91,16 +91,16 @@ class Interval:
     scale: float = 1.0
 
     def forward(self, z: Tensor) -> Tensor:
-        """x at z."""
+        """Return x at z."""
         return self.low + (self.high - self.low) * torch.sigmoid(self.loc + self.scale * z)
 
     def inverse(self, x: Tensor) -> Tensor:
-        """z at x."""
+        """Return z at x."""
         below, above = (x - self.low).clamp_min(0.0), (self.high - x).clamp_min(0.0)
         return (torch.log(below) - torch.log(above) - self.loc) / self.scale
 
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |dx/dz| at z."""
+        """Return log |dx/dz| at z."""
         y = self.loc + self.scale * z
         return math.log((self.high - self.low) * self.scale) + logsigmoid(y) + logsigmoid(-y)
 

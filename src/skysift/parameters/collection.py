@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -138,11 +140,11 @@ class Parameters:
         return names
 
     def values(self, z: Tensor) -> dict[str, Tensor]:
-        """Physical values at z, (..., d) to {name: (..., *shape)}."""
+        """Return the physical values at z, (..., d) to {name: (..., *shape)}."""
         return {item.name: item.prior.from_z(self._part(z, item)) for item in self}
 
     def unconstrain(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Unconstrained coordinates of physical values, (..., d); infinite on an edge of a support."""
+        """Return the unconstrained coordinates of physical values, (..., d); infinite on an edge of a support."""
         parts = []
         for item in self:
             x = values[item.name]
@@ -151,22 +153,22 @@ class Parameters:
         return torch.cat(parts, -1)
 
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |dvalues/dz|, (..., d) to (...,)."""
+        """Return log |dvalues/dz|, (..., d) to (...,)."""
         return self._total(z, {item.name: item.prior.log_jacobian(self._part(z, item)) for item in self})
 
     def log_prior(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Log prior density of physical values, (...,); -inf outside the support."""
+        """Return the log prior density of physical values, (...,); -inf outside the support."""
         terms = {item.name: item.prior.log_density(values[item.name]) for item in self}
         first = self[self.names[0]]
         batch = values[first.name].shape[: values[first.name].ndim - len(first.shape)]
         return self._sum(terms, batch)
 
     def log_density(self, z: Tensor) -> Tensor:
-        """Log prior density of z: ``log_prior(values(z)) + log_jacobian(z)``, (...,)."""
+        """Return the log prior density of z: ``log_prior(values(z)) + log_jacobian(z)``, (...,)."""
         return self._total(z, {item.name: item.prior.z_log_density(self._part(z, item)) for item in self})
 
     def from_cube(self, u: Tensor) -> dict[str, Tensor]:
-        """Physical values of unit-cube coordinates, (..., c) to {name: (..., *shape)}."""
+        """Return the physical values of unit-cube coordinates, (..., c) to {name: (..., *shape)}."""
         return {
             item.name: item.prior.from_cube(self._place(u, self.cube_slices[item.name], item.cube_shape()))
             for item in self
@@ -179,7 +181,7 @@ class Parameters:
         return self.from_cube(u)
 
     def pack(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Physical values as one flat vector, (..., D)."""
+        """Return the physical values as one flat vector, (..., D)."""
         parts = []
         for item in self:
             x = values[item.name]
@@ -187,11 +189,11 @@ class Parameters:
         return torch.cat(parts, -1)
 
     def unpack(self, packed: Tensor) -> dict[str, Tensor]:
-        """Named physical values of a flat vector, (..., D) to {name: (..., *shape)}."""
+        """Return named physical values of a flat vector, (..., D) to {name: (..., *shape)}."""
         return {item.name: self._place(packed, self.packed_slices[item.name], item.shape) for item in self}
 
     def derivatives(self, z: Tensor) -> Derivatives:
-        """Elementwise derivatives at one point z, (d,).
+        """Return elementwise derivatives at one point z, (d,).
 
         Returns
         -------
@@ -221,9 +223,8 @@ class Parameters:
         return self._sum(terms, z.shape[:-1])
 
     def _sum(self, terms: Mapping[str, Tensor], batch: torch.Size) -> Tensor:
-        total = 0.0
-        for item in self:
-            term = terms[item.name]
-            total = total + (term.reshape(*batch, math.prod(item.lead)).sum(-1) if item.lead else term)
-        assert isinstance(total, torch.Tensor)  # noqa: S101 - there is at least one parameter
-        return total
+        flat = [
+            terms[item.name].reshape(*batch, math.prod(item.lead)).sum(-1) if item.lead else terms[item.name]
+            for item in self
+        ]
+        return functools.reduce(operator.add, flat)

@@ -62,26 +62,26 @@ class Prior(ABC):
 
     @abstractmethod
     def from_z(self, z: Tensor) -> Tensor:
-        """Physical value at z."""
+        """Return the physical value at z."""
 
     @abstractmethod
     def to_z(self, x: Tensor) -> Tensor:
-        """Unconstrained coordinate of x; infinite on the edge of the support."""
+        """Return the unconstrained coordinate of x; infinite on the edge of the support."""
 
     @abstractmethod
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |dx/dz|, one number per quantity."""
+        """Return log |dx/dz|, one number per quantity."""
 
     @abstractmethod
     def log_density(self, x: Tensor) -> Tensor:
-        """Normalised log density of x, -inf outside the support, one number per quantity."""
+        """Return the normalised log density of x, -inf outside the support, one number per quantity."""
 
     @abstractmethod
     def from_cube(self, u: Tensor) -> Tensor:
-        """Physical value whose cube coordinate is u: u uniform gives x from the prior."""
+        """Return the physical value whose cube coordinate is u: u uniform gives x from the prior."""
 
     def z_log_density(self, z: Tensor) -> Tensor:
-        """Normalised log density of z, one number per quantity."""
+        """Return the normalised log density of z, one number per quantity."""
         return self.log_density(self.from_z(z)) + self.log_jacobian(z)
 
 
@@ -101,7 +101,7 @@ class ScalarPrior(Prior):
         return 1
 
     def derivatives(self, z: Tensor) -> Derivatives:
-        """Derivatives at z of the value and of the log density, elementwise, by differentiating sums."""
+        """Return derivatives at z of the value and of the log density, elementwise, by differentiating sums."""
         with torch.enable_grad():
             point = z.detach().requires_grad_()
             first, second = _two_derivatives(self.from_z(point), point)

@@ -81,16 +81,16 @@ class Dirichlet(Prior):
         return torch.log_softmax(ratio @ self._basis.to(z).T, -1)
 
     def from_z(self, z: Tensor) -> Tensor:
-        """Fractions at z, (..., S - 1) to (..., S)."""
+        """Return fractions at z, (..., S - 1) to (..., S)."""
         return self._log_fractions(z).exp()
 
     def to_z(self, x: Tensor) -> Tensor:
-        """Log-ratios of fractions, (..., S) to (..., S - 1)."""
+        """Return log-ratios of fractions, (..., S) to (..., S - 1)."""
         centre, scale = self._standard
         return (torch.log(x) @ self._basis.to(x) - centre.to(x)) / scale
 
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |d(first S - 1 fractions)/dz|, (...,)."""
+        """Return log |d(first S - 1 fractions)/dz|, (...,)."""
         constant = 0.5 * math.log(self.value_size) + self.z_size * math.log(self._standard[1])
         return self._log_fractions(z).sum(-1) + constant
 
@@ -99,20 +99,20 @@ class Dirichlet(Prior):
         return sum(math.lgamma(a) for a in self.alpha) - math.lgamma(sum(self.alpha))
 
     def log_density(self, x: Tensor) -> Tensor:
-        """Normalised log density of fractions, (...,)."""
+        """Return the normalised log density of fractions, (...,)."""
         powers = torch.tensor(self.alpha, dtype=x.dtype, device=x.device) - 1.0
         inside = (x >= 0).all(-1) & ((x.sum(-1) - 1.0).abs() < 1e-9)
         safe = torch.where(inside[..., None], x, 1.0 / self.value_size)
         return torch.where(inside, torch.xlogy(powers, safe).sum(-1) - self._log_normaliser, -torch.inf)
 
     def z_log_density(self, z: Tensor) -> Tensor:
-        """Normalised log density of z, (...,)."""
+        """Return the normalised log density of z, (...,)."""
         alpha = torch.tensor(self.alpha, dtype=z.dtype, device=z.device)
         constant = 0.5 * math.log(self.value_size) + self.z_size * math.log(self._standard[1])
         return (alpha * self._log_fractions(z)).sum(-1) + constant - self._log_normaliser
 
     def from_cube(self, u: Tensor) -> Tensor:
-        """Fractions by stick breaking, (..., S - 1) to (..., S)."""
+        """Return fractions by stick breaking, (..., S - 1) to (..., S)."""
         rest = [sum(self.alpha[k + 1 :]) for k in range(self.z_size)]
         pairs = zip(self.alpha, rest, u.unbind(-1), strict=False)
         remaining, fractions = torch.ones_like(u[..., 0]), []
@@ -155,7 +155,7 @@ class OrderedBreaks(Prior):
         return torch.cumprod(torch.cat([top, ratio], -1), -1)
 
     def from_z(self, z: Tensor) -> Tensor:
-        """Breaks at z, (..., count)."""
+        """Return breaks at z, (..., count)."""
         ratio = self.ratio_low + (self.ratio_high - self.ratio_low) * torch.sigmoid(z[..., 1:])
         return self._assemble(self.highest.from_z(z[..., :1]), ratio)
 
@@ -166,13 +166,13 @@ class OrderedBreaks(Prior):
         return torch.cat([self.highest.to_z(x[..., :1]), logit], -1)
 
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |dx/dz|, (...,)."""
+        """Return log |dx/dz|, (...,)."""
         slope = logsigmoid(z[..., 1:]) + logsigmoid(-z[..., 1:]) + math.log(self.ratio_high - self.ratio_low)
         parents = torch.log(self.from_z(z)[..., :-1])
         return self.highest.log_jacobian(z[..., 0]) + (slope + parents).sum(-1)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """Normalised log density, (...,)."""
+        """Return the normalised log density, (...,)."""
         ratio = x[..., 1:] / x[..., :-1]
         inside = ((ratio >= self.ratio_low) & (ratio <= self.ratio_high)).all(-1) & (x > 0).all(-1)
         parents = torch.log(torch.where(inside[..., None], x, 1.0)[..., :-1])
@@ -180,12 +180,12 @@ class OrderedBreaks(Prior):
         return torch.where(inside, self.highest.log_density(x[..., 0]) - (parents + constant).sum(-1), -torch.inf)
 
     def z_log_density(self, z: Tensor) -> Tensor:
-        """Normalised log density of z, (...,)."""
+        """Return the normalised log density of z, (...,)."""
         logistic = logsigmoid(z[..., 1:]) + logsigmoid(-z[..., 1:])
         return self.highest.z_log_density(z[..., 0]) + logistic.sum(-1)
 
     def from_cube(self, u: Tensor) -> Tensor:
-        """Breaks from the quantiles of the highest and of each ratio."""
+        """Return breaks from the quantiles of the highest and of each ratio."""
         ratio = self.ratio_low + (self.ratio_high - self.ratio_low) * clip_cube(u[..., 1:])
         return self._assemble(self.highest.from_cube(u[..., :1]), ratio)
 

@@ -41,15 +41,16 @@ class StandardNormal(ScalarPrior):
         return torch.zeros_like(z)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """Normalised log density of x."""
+        """Return the normalised log density of x."""
         return -0.5 * x**2 - LOG_SQRT_2PI
 
     def from_cube(self, u: Tensor) -> Tensor:
-        """Quantile function."""
-        return torch.special.ndtri(clip_cube(u))
+        """Return the quantile."""
+        quantile: Tensor = torch.special.ndtri(clip_cube(u))
+        return quantile
 
     def derivatives(self, z: Tensor) -> Derivatives:
-        """Derivatives at z of the value and of the log density."""
+        """Return derivatives at z of the value and of the log density."""
         return Derivatives(torch.ones_like(z), torch.zeros_like(z), -z, torch.ones_like(z))
 
 
@@ -114,24 +115,24 @@ class Normal(ScalarPrior):
         return HalfLine(edge, self.sd, height + math.log(-math.expm1(-height)), self.low is not None)
 
     def from_z(self, z: Tensor) -> Tensor:
-        """Physical value at z."""
+        """Return the physical value at z."""
         return self._bijection.forward(z)
 
     def to_z(self, x: Tensor) -> Tensor:
-        """Unconstrained coordinate of x."""
+        """Return the unconstrained coordinate of x."""
         return self._bijection.inverse(x)
 
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |dx/dz|."""
+        """Return log |dx/dz|."""
         return self._bijection.log_jacobian(z)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """Normalised log density of x."""
+        """Return the normalised log density of x."""
         constant = LOG_SQRT_2PI + math.log(self.sd) + math.log(self._mass)
         return _within(x, self.low, self.high, -0.5 * ((x - self.mean) / self.sd) ** 2 - constant)
 
     def from_cube(self, u: Tensor) -> Tensor:
-        """Quantile function."""
+        """Return the quantile."""
         return self._quantile(clip_cube(u)).clamp(self.low, self.high) if self._cut else self._quantile(clip_cube(u))
 
     @property
@@ -141,10 +142,11 @@ class Normal(ScalarPrior):
     def _quantile(self, u: Tensor) -> Tensor:
         sign, below, above = self._tails
         share = below + u * (above - below) if sign > 0 else above - u * (above - below)
-        return self.mean + sign * self.sd * torch.special.ndtri(share)
+        quantile: Tensor = torch.special.ndtri(share)
+        return self.mean + sign * self.sd * quantile
 
     def derivatives(self, z: Tensor) -> Derivatives:
-        """Derivatives at z of the value and of the log density."""
+        """Return derivatives at z of the value and of the log density."""
         if self._cut:
             return super().derivatives(z)
         return Derivatives(torch.full_like(z, self.sd), torch.zeros_like(z), -z, torch.ones_like(z))
@@ -166,31 +168,31 @@ class Uniform(ScalarPrior):
         return Interval(self.low, self.high)
 
     def from_z(self, z: Tensor) -> Tensor:
-        """Physical value at z."""
+        """Return the physical value at z."""
         return self._bijection.forward(z)
 
     def to_z(self, x: Tensor) -> Tensor:
-        """Unconstrained coordinate of x."""
+        """Return the unconstrained coordinate of x."""
         return self._bijection.inverse(x)
 
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |dx/dz|."""
+        """Return log |dx/dz|."""
         return self._bijection.log_jacobian(z)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """Normalised log density of x."""
+        """Return the normalised log density of x."""
         return _within(x, self.low, self.high, torch.full_like(x, -math.log(self.high - self.low)))
 
     def z_log_density(self, z: Tensor) -> Tensor:
-        """Log density of the standard logistic distribution."""
+        """Return the log density of the standard logistic distribution."""
         return torch.nn.functional.logsigmoid(z) + torch.nn.functional.logsigmoid(-z)
 
     def from_cube(self, u: Tensor) -> Tensor:
-        """Quantile function."""
+        """Return the quantile."""
         return self.low + (self.high - self.low) * u
 
     def derivatives(self, z: Tensor) -> Derivatives:
-        """Derivatives at z of the value and of the log density."""
+        """Return derivatives at z of the value and of the log density."""
         up, down = torch.sigmoid(z), torch.sigmoid(-z)
         slope = (self.high - self.low) * up * down
         return Derivatives(slope, slope * (down - up), down - up, 2.0 * up * down)
@@ -223,32 +225,32 @@ class _Exponential(ScalarPrior):
         return self._log.is_gaussian_in_z
 
     def from_z(self, z: Tensor) -> Tensor:
-        """Physical value at z."""
+        """Return the physical value at z."""
         return torch.exp(self._log.from_z(z))
 
     def to_z(self, x: Tensor) -> Tensor:
-        """Unconstrained coordinate of x."""
+        """Return the unconstrained coordinate of x."""
         return self._log.to_z(torch.log(x.clamp_min(0.0)))
 
     def log_jacobian(self, z: Tensor) -> Tensor:
-        """log |dx/dz|."""
+        """Return log |dx/dz|."""
         return self._log.log_jacobian(z) + self._log.from_z(z)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """Normalised log density of x."""
+        """Return the normalised log density of x."""
         logarithm = torch.log(torch.where(x > 0, x, 1.0))
         return torch.where(x > 0, self._log.log_density(logarithm) - logarithm, -torch.inf)
 
     def z_log_density(self, z: Tensor) -> Tensor:
-        """Normalised log density of z."""
+        """Return the normalised log density of z."""
         return self._log.z_log_density(z)
 
     def from_cube(self, u: Tensor) -> Tensor:
-        """Quantile function."""
+        """Return the quantile."""
         return torch.exp(self._log.from_cube(u))
 
     def derivatives(self, z: Tensor) -> Derivatives:
-        """Derivatives at z of the value and of the log density."""
+        """Return derivatives at z of the value and of the log density."""
         inner, x = self._log.derivatives(z), self.from_z(z)
         return Derivatives(x * inner.first, x * (inner.first**2 + inner.second), inner.gradient, inner.curvature)
 
