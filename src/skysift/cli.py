@@ -1,0 +1,265 @@
+"""The command line: ``skysift <step> …``, one sub-command per rule of the workflow."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import stat
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skysift import __version__
+from skysift.errors import InputError, InterruptedRunError, SkysiftError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["cli", "main"]
+
+STOPPED_BY_HAND = 130
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class ReadableFile(click.ParamType[Path]):
+    """A file that exists, is an ordinary file and may be read."""
+
+    name = "file"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path, or raise InputError before any work."""
+        path, field = Path(str(value)), _field(param)
+        if not path.exists():
+            raise InputError(path, field, "no such file", "an existing file", "check the path, or make the file first")
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = "a folder" if path.is_dir() else "a device or pipe"
+            raise InputError(path, field, kind, "an ordinary file", "name the file itself")
+        if not os.access(path, os.R_OK):
+            raise InputError(path, field, "no permission to read", "a readable file", "chmod u+r the file")
+        return path
+
+
+class WritablePath(click.ParamType[Path]):
+    """A place where a result may be written; missing folders above it are made by the step."""
+
+    name = "path"
+
+    def __init__(self, *, folder: bool = False) -> None:
+        self.folder = folder
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path, or raise InputError before any work."""
+        path, field = Path(str(value)), _field(param)
+        if path.exists() and path.is_dir() != self.folder:
+            found, wanted = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
+            raise InputError(path, field, found, wanted, "choose another name")
+        start = path.absolute() if self.folder else path.absolute().parent
+        above = next(place for place in (start, *start.parents) if place.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK)):
+            raise InputError(path, field, f"cannot write in {above}", "a writable folder", "choose another place")
+        return path
+
+
+def _field(param: click.Parameter | None) -> str:
+    return "argument" if param is None or isinstance(param, click.Argument) else param.opts[0]
+
+
+def _set_threads(ctx: click.Context, param: click.Parameter, count: int | None) -> None:
+    """Tell every numerical library how many threads it may use, before it is imported."""
+    if count is None:
+        return
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(count)))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
+
+
+def _option(flags: str, kind: click.ParamType[object], text: str) -> click.Option:
+    return click.Option(flags.split(), type=kind, help=text, required=True)
+
+
+CONFIG = _option("--config", ReadableFile(), "Configuration, or the slice of it that this step reads (YAML).")
+OBSERVATION = _option("--observation", ReadableFile(), "Pixels, exposure, templates, made by `prepare` (HDF5).")
+DATA = _option("--data", ReadableFile(), "Counts, made by `observe` or `simulate` (HDF5).")
+DATA_NAME = _option("--data", click.STRING, "Name of the simulated data set, such as simulated-000.")
+FIT = _option("--fit", click.STRING, "Name of the fit whose model is evaluated.")
+POSTERIOR = _option("--posterior", ReadableFile(), "Posterior, made by `fit` (NetCDF).")
+REGION = _option("--region", click.STRING, "Name of the control region, as `validate` lists them.")
+RUN = _option("--run run_dir", click.Path(exists=True, file_okay=False, path_type=Path), "Folder of the run.")
+SPURIOUS = _option("--spurious", ReadableFile(), "Files made by `sidebands`, one or several (HDF5).")
+MORE = click.Argument(["more"], nargs=-1, type=ReadableFile(), metavar="")
+TABLE = _option("--table", ReadableFile(), "Parameter values, one row per point (CSV).")
+THREADS = click.Option(
+    ["--threads"],
+    type=click.IntRange(1),
+    callback=_set_threads,
+    expose_value=False,
+    help="Threads of the numerical libraries (otherwise $OMP_NUM_THREADS decides).",
+)
+OUT = _option("--out", WritablePath(), "The file to write; it appears whole or not at all.")
+OUT_DIR = _option("--out-dir", WritablePath(folder=True), "The folder to write the tables to.")
+FILES = click.Argument(["files"], nargs=-1, required=True, type=ReadableFile())
+NAMES = click.Argument(["names"], nargs=-1)
+WRITE = click.Option(["--write"], is_flag=True, help="Write the generated files instead of checking them.")
+
+
+def _run(step: str, /, **options: object) -> None:
+    """Import the module of a step, and only now what it needs, and run it."""
+    importlib.import_module(f"skysift.steps.{step}").run(**options)
+
+
+def _run_systematics(spurious: Path, more: tuple[Path, ...], **options: object) -> None:
+    _run("systematics", spurious=[spurious, *more], **options)
+
+
+def _command(name: str, text: str, params: list[click.Parameter], example: str) -> click.Command:
+    callback = _run_systematics if name == "systematics" else partial(_run, name)
+    return click.Command(name, params=params, callback=callback, help=_help(text, example))
+
+
+def _help(text: str, example: str) -> str:
+    lines = "\n    ".join(line.strip() for line in example.splitlines())
+    return f"{text}\n\n\b\nExample:\n  {lines}"
+
+
+COMMANDS = (
+    _command(
+        "prepare",
+        "Read maps, cut the region, fold templates.",
+        [CONFIG, THREADS, OUT],
+        "skysift prepare --config results/R/config/observation.yaml --out results/R/observation.h5",
+    ),
+    _command(
+        "observe",
+        "Cut the observed counts to the region.",
+        [CONFIG, OBSERVATION, THREADS, OUT],
+        """skysift observe --config results/R/config/observation.yaml \\
+           --observation results/R/observation.h5 --out results/R/data/observed.h5""",
+    ),
+    _command(
+        "simulate",
+        "Draw one set of counts from the truth.",
+        [CONFIG, OBSERVATION, DATA_NAME, THREADS, OUT],
+        """skysift simulate --config results/R/config/simulate-simulated.yaml \\
+           --observation results/R/observation.h5 --data simulated-000 \\
+           --out results/R/data/simulated-000.h5""",
+    ),
+    _command(
+        "fit",
+        "Run the engines of one fit on one data set.",
+        [CONFIG, OBSERVATION, DATA, THREADS, OUT],
+        """skysift fit --config results/R/config/fit-mvn.yaml \\
+           --observation results/R/observation.h5 --data results/R/data/observed.h5 \\
+           --out results/R/fits/mvn/observed.nc""",
+    ),
+    _command(
+        "diagnose",
+        "Compare the data with posterior predictions.",
+        [CONFIG, OBSERVATION, DATA, POSTERIOR, THREADS, OUT],
+        """skysift diagnose --config results/R/config/fit-mvn.yaml \\
+           --observation results/R/observation.h5 --data results/R/data/observed.h5 \\
+           --posterior results/R/fits/mvn/observed.nc \\
+           --out results/R/predictive/mvn/observed.h5""",
+    ),
+    _command(
+        "sidebands",
+        "Fit the signal in a region that has none.",
+        [CONFIG, OBSERVATION, DATA, REGION, THREADS, OUT],
+        """skysift sidebands --config results/R/config/sidebands-mvn.yaml \\
+           --observation results/R/observation.h5 --data results/R/data/observed.h5 \\
+           --region l+30 --out results/R/sidebands/mvn/observed/l+30.h5""",
+    ),
+    _command(
+        "systematics",
+        "Widen a posterior by spurious signals.",
+        [POSTERIOR, SPURIOUS, MORE, THREADS, OUT],
+        """skysift systematics --posterior results/R/fits/mvn/observed.nc \\
+           --spurious results/R/sidebands/mvn/observed/*.h5 \\
+           --out results/R/fits/mvn_sidebands/observed.nc""",
+    ),
+    _command(
+        "tables",
+        "Gather the numbers of a run as CSV files.",
+        [CONFIG, RUN, OUT_DIR],
+        """skysift tables --config results/R/config/report.yaml --run results/R \\
+           --out-dir results/R/tables""",
+    ),
+    _command(
+        "report",
+        "Draw the figures and write the page of a run.",
+        [CONFIG, RUN, OUT],
+        "skysift report --config results/R/config.yaml --run results/R --out results/R/report.html",
+    ),
+    _command(
+        "evaluate",
+        "Evaluate a model at given parameter values.",
+        [CONFIG, OBSERVATION, DATA, FIT, TABLE, THREADS, OUT],
+        """skysift evaluate --config results/R/config.yaml \\
+           --observation results/R/observation.h5 --data results/R/data/observed.h5 \\
+           --fit mvn --table values.csv --out evaluated.csv""",
+    ),
+    _command("validate", "Check configuration files.", [FILES], "skysift validate config/demo.yaml"),
+    _command(
+        "schema",
+        "Generate schema and reference of the configuration.",
+        [WRITE],
+        "skysift schema --write",
+    ),
+)
+
+DATA_COMMANDS = tuple(
+    click.Command(
+        action,
+        params=[NAMES],
+        callback=partial(_run, "data", action=action),
+        help=_help(text, f"skysift data {action} fermi"),
+    )
+    for action, text in {
+        "list": "List the registered files: size, origin, terms.",
+        "fetch": "Download data sets into the user's cache, and verify them.",
+        "check": "Compare the files at hand with their checksums.",
+    }.items()
+)
+
+cli = click.Group(
+    "skysift",
+    commands=[
+        *COMMANDS,
+        click.Group("data", commands=DATA_COMMANDS, help="List, fetch and check the public files that analyses read."),
+    ],
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=_help(
+        "Turn sky data into calibrated posteriors. Each sub-command is one step of the workflow: it reads files, "
+        "works, and writes one result. `snakemake` runs them in order; the same lines can be typed by hand.",
+        "snakemake --cores 4 --configfile config/demo.yaml",
+    ),
+)
+cli = click.version_option(__version__, prog_name="skysift")(cli)
+
+
+def _stop(number: int, frame: object) -> None:
+    raise InterruptedRunError("stopped by the system; the same command goes on")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code: 0, 1, 2, 75 or 130."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        code = cli.main(args=arguments, prog_name="skysift", standalone_mode=False)
+    except SkysiftError as error:
+        click.echo(error, err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped by hand; the same command goes on", err=True)
+        code = STOPPED_BY_HAND
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
