@@ -1,0 +1,182 @@
+"""Closed-form second derivatives of the Poisson template likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from skysift.contract import Curvature
+from skysift.likelihoods.poisson import poisson_curvature, poisson_log_likelihood, poisson_residual
+
+if TYPE_CHECKING:
+    from skysift.models.template import Glow, TemplateModel
+
+__all__ = ["curve"]
+
+Values = Mapping[str, Tensor]
+
+
+class Design(NamedTuple):
+    """Derivatives of one field at some pixels: packed places (m,) and df/d(parameter), (E p, m)."""
+
+    places: Tensor
+    columns: Tensor
+
+
+def curve(model: TemplateModel, values: Values, *, observed: bool) -> Curvature:
+    r"""Return the log likelihood, its gradient and minus its Hessian (or the Fisher matrix) at one point.
+
+    With J the derivative of mu, :math:`H = J^T \mathrm{diag}(d/\mu^2) J + \sum_p (1 - d_p/\mu_p)\,\nabla^2\mu_p`;
+    its expectation keeps the first term with weights 1/mu. Second derivatives of the field in its own
+    hyper-parameters are left out, so models that sample those get the Fisher matrix.
+
+    Parameters
+    ----------
+    values : batch of one
+    observed : the data's Hessian instead of its expectation
+    """
+    names = {name for item in model.fields.values() for term in item.terms for name in term.hyper_names}
+    observed = observed and not names & set(model.parameters.names)
+    size = model.parameters.packed_size
+    value, gradient = model.counts.new_zeros(()), model.counts.new_zeros(size)
+    information = model.counts.new_zeros(size, size)
+    with torch.no_grad():
+        for start, stop in model._blocks(model.parameters.packed_size // 4 + 1):
+            expected, glows = model._expected(values, start, stop)
+            counts = model.counts[:, start:stop].flatten()
+            mu = expected.flatten(1)
+            value = value + poisson_log_likelihood(counts, mu)[0]
+            residual = poisson_residual(counts, mu)[0]
+            weight = poisson_curvature(counts, mu, observed=observed)[0]
+            block = _Block(model, values, glows, (start, stop))
+            block.add(gradient, information, residual, weight, observed=observed)
+    return Curvature(model.scale * value, model.scale * gradient, model.scale * information)
+
+
+class _Block:
+    """First and second derivatives of mu at some pixels, in two kinds of columns: few dense ones, and fields."""
+
+    def __init__(self, model: TemplateModel, values: Values, glows: list[Glow], place: tuple[int, int]) -> None:
+        self.model, self.values = model, values
+        self.start, self.stop = place
+        self.bands = model.counts.shape[0]
+        self.glows = glows
+        self.places: list[int] = []
+        dense: list[Tensor] = []
+        self._rigid(dense)
+        self.lit = [(item.amplitude(values)[0] * shape[0]).flatten() for item, _, shape in glows]
+        self._modulated(dense)
+        rows = self.bands * (self.stop - self.start)
+        self.dense = torch.stack(dense, 1) if dense else model.counts.new_zeros(rows, 0)
+        self.designs = {name: self._design(name) for name in model.fields}
+
+    def _place(self, name: object) -> slice | None:
+        known = isinstance(name, str) and name in self.model.parameters
+        return self.model.parameters.packed_slices[name] if known else None  # type: ignore[index]  # known is a str
+
+    def _add_dense(self, dense: list[Tensor], name: object, column: Tensor) -> None:
+        """Append d(mu)/d(parameter), one column per energy bin where the parameter has them; column is (E, p)."""
+        where = self._place(name)
+        if where is None:
+            return
+        if where.stop - where.start == 1:
+            dense.append(column.flatten())
+        else:
+            for band in range(self.bands):
+                only = torch.zeros_like(column)
+                only[band] = column[band]
+                dense.append(only.flatten())
+        self.places += range(where.start, where.stop)
+
+    def _rigid(self, dense: list[Tensor]) -> None:
+        for item in self.model.components:
+            if item.field is None:
+                self._add_dense(dense, item.norm, item.template[:, self.start : self.stop])
+
+    def _modulated(self, dense: list[Tensor]) -> None:
+        for (item, f, shape), lit in zip(self.glows, self.lit, strict=True):
+            self._add_dense(dense, item.norm, shape[0])
+            glow = lit.reshape(self.bands, -1)
+            self._add_dense(dense, item.mean, glow)
+            self._add_dense(dense, item.coefficient, glow * f[0])
+
+    def _design(self, name: str) -> Design:
+        places, columns = [], []
+        for term in self.model.fields[name].terms:
+            for parameter, part in term.columns(self.values, self.start, self.stop):
+                where = self._place(parameter)
+                if where is not None:
+                    places.append(torch.arange(where.start, where.stop))
+                    full = self.bands * (self.stop - self.start)
+                    columns.append(part if len(part) == full else part.repeat(self.bands, 1))
+        return Design(torch.cat(places), torch.cat(columns, 1))
+
+    def _push(self, name: str) -> Tensor:
+        """Return d(mu)/df of one field, (E p,)."""
+        return sum(
+            (
+                float(glow.component.slope(self.values)) * lit
+                for glow, lit in zip(self.glows, self.lit, strict=True)
+                if glow.component.field == name
+            ),
+            start=self.model.counts.new_zeros(self.bands * (self.stop - self.start)),
+        )
+
+    def add(self, gradient: Tensor, information: Tensor, residual: Tensor, weight: Tensor, *, observed: bool) -> None:
+        """Add this block's part of gradient (D,) and information (D, D)."""
+        few = torch.tensor(self.places, dtype=torch.long)
+        gradient[few] += self.dense.T @ residual
+        information[few[:, None], few] += self.dense.T @ (weight[:, None] * self.dense)
+        pushes = {name: self._push(name) for name in self.designs}
+        for name, (places, columns) in self.designs.items():
+            gradient[places] += columns.T @ (residual * pushes[name])
+            cross = (self.dense * (weight * pushes[name])[:, None]).T @ columns
+            information[few[:, None], places] += cross
+            information[places[:, None], few] += cross.T
+            for other, (others, more) in self.designs.items():
+                bend = weight * pushes[name] * pushes[other]
+                if observed and name == other:
+                    bend = bend - residual * self._bend(name)
+                information[places[:, None], others] += columns.T @ (bend[:, None] * more)
+        if observed:
+            self._add_mixed(information, residual)
+
+    def _bend(self, name: str) -> Tensor:
+        """Return d2(mu)/df2 of one field, (E p,)."""
+        return sum(
+            (
+                float(glow.component.slope(self.values)) ** 2 * lit
+                for glow, lit in zip(self.glows, self.lit, strict=True)
+                if glow.component.field == name
+            ),
+            start=torch.zeros_like(self.lit[0]),
+        )
+
+    def _add_mixed(self, information: Tensor, residual: Tensor) -> None:
+        """Add the mixed second derivatives of one modulated component's norm, mean and field."""
+        for (item, _, shape), lit in zip(self.glows, self.lit, strict=True):
+            assert item.field is not None  # noqa: S101 - glows are modulated components
+            places, columns = self.designs[item.field]
+            slope = float(item.slope(self.values))
+            small = self._columns_of(item.norm, shape[0].flatten()), self._columns_of(item.mean, lit)
+            for where, part in small:
+                mixed = -slope * (part * residual[:, None]).T @ columns
+                information[where[:, None], places] += mixed
+                information[places[:, None], where] += mixed.T
+            (norm, first), (mean, second) = small
+            if len(mean):
+                information[mean[:, None], mean] -= second.T @ residual[:, None]
+                cross = -(first * residual[:, None]).T.sum(1, keepdim=True)
+                information[norm[:, None], mean] += cross
+                information[mean[:, None], norm] += cross.T
+
+    def _columns_of(self, name: object, column: Tensor) -> tuple[Tensor, Tensor]:
+        parts: list[Tensor] = []
+        mark = len(self.places)
+        self._add_dense(parts, name, column.reshape(self.bands, -1))
+        places = torch.tensor(self.places[mark:], dtype=torch.long)
+        del self.places[mark:]
+        return places, torch.stack(parts, 1) if parts else column.new_zeros(len(column), 0)

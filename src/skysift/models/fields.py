@@ -1,0 +1,173 @@
+"""Gaussian-process fields of a model: sums of terms sqrt(variance) Phi(lengthscale) v, with closed-form derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from skysift.sky.gaussian_process import Projection
+
+__all__ = ["Field", "Term"]
+
+Values = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Term:
+    r"""One Gaussian process on (energy, pixel): :math:`f_{ep} = \sigma \sum_{e'} C_{ee'} \sum_q \Phi_{pq} v_{e'q}`.
+
+    Parameters
+    ----------
+    vector : name of the parameter v, shape (M,) when all energies share it, else (E, M)
+    tables : projections Phi at ``log_lengths``; one table when the lengthscale does not move
+    log_lengths : (K,), ln radian, nodes of the tables
+    variance : a number, or the name of the parameter
+    lengthscale : the name of the parameter in radian, or None when it does not move
+    mixing : (E, E) factor C of the energy correlation, or None when all energies share one field
+    """
+
+    vector: str
+    tables: tuple[Projection, ...]
+    log_lengths: Tensor
+    variance: float | str
+    lengthscale: str | None = None
+    mixing: Tensor | None = None
+
+    @property
+    def hyper_names(self) -> tuple[str, ...]:
+        """Names of the parameters that this term reads beside its vector."""
+        names = (self.variance if isinstance(self.variance, str) else None, self.lengthscale)
+        return tuple(name for name in names if name is not None)
+
+    def scale(self, values: Values) -> Tensor:
+        """Return the standard deviation of f, (B, 1, 1)."""
+        if isinstance(self.variance, str):
+            return values[self.variance].sqrt()[:, None, None]
+        return torch.full((1, 1, 1), self.variance**0.5, dtype=torch.float64, device=self.log_lengths.device)
+
+    def weights(self, values: Values) -> tuple[Tensor, Tensor]:
+        """Return interpolation weights over the tables and their derivatives in lengthscale, (B, K) each."""
+        if self.lengthscale is None:
+            one = self.log_lengths.new_ones(1, 1)
+            return one, torch.zeros_like(one)
+        length = values[self.lengthscale]
+        return _lagrange(self.log_lengths, length.log(), length)
+
+    def _mixed(self, values: Values) -> Tensor:
+        vector = values[self.vector]
+        return vector[:, None, :] if self.mixing is None else torch.einsum("ef,bfm->bem", self.mixing, vector)
+
+    def evaluate(self, values: Values, start: int, stop: int) -> Tensor:
+        """Return f at pixels start to stop, (B, 1 or E, p)."""
+        weights, _ = self.weights(values)
+        return self.scale(values) * self._combine(self._mixed(values), weights, start, stop)
+
+    def _combine(self, vector: Tensor, weights: Tensor, start: int, stop: int) -> Tensor:
+        total = 0.0
+        for k, table in enumerate(self.tables):
+            part = vector @ table.rows(start, stop).T
+            total = total + (part if len(self.tables) == 1 else weights[:, k, None, None] * part)
+        assert isinstance(total, Tensor)  # noqa: S101 - there is at least one table
+        return total
+
+    def pull_back(self, values: Values, slope: Tensor, start: int, stop: int) -> dict[str, Tensor]:
+        """Return gradients of a sum whose derivative in f is ``slope``, (B, E, p), by parameter name."""
+        if self.mixing is None:
+            slope = slope.sum(1, keepdim=True)
+        weights, bend = self.weights(values)
+        scale, mixed = self.scale(values), self._mixed(values)
+        back, change = 0.0, 0.0
+        for k, table in enumerate(self.tables):
+            rows = table.rows(start, stop)
+            part = slope @ rows
+            back = back + (part if len(self.tables) == 1 else weights[:, k, None, None] * part)
+            if self.lengthscale is not None:
+                change = change + bend[:, k] * (part * mixed).sum((1, 2))
+        assert isinstance(back, Tensor)  # noqa: S101
+        grads = {}
+        if isinstance(self.variance, str):
+            grads[self.variance] = 0.5 * (back * mixed).sum((1, 2)) / scale[:, 0, 0]
+        if self.lengthscale is not None:
+            grads[self.lengthscale] = scale[:, 0, 0] * change
+        back = scale * back
+        grads[self.vector] = back[:, 0] if self.mixing is None else torch.einsum("ef,bem->bfm", self.mixing, back)
+        return grads
+
+    def columns(self, values: Values, start: int, stop: int) -> list[tuple[str, Tensor]]:
+        """Return df/d(parameter) at one point: (name, (p or E p, numbers)); p rows when energies share the field."""
+        weights, bend = self.weights(values)
+        scale = float(self.scale(values).reshape(-1)[0])
+        rows = sum(float(weights[0, k]) * table.rows(start, stop) for k, table in enumerate(self.tables))
+        assert isinstance(rows, Tensor)  # noqa: S101
+        design = rows if self.mixing is None else _outer(self.mixing, rows)
+        result = [(self.vector, scale * design)]
+        field = self.evaluate(values, start, stop).reshape(-1, 1)
+        if isinstance(self.variance, str):
+            result.append((self.variance, 0.5 * field / scale**2))
+        if self.lengthscale is not None:
+            moved = scale * self._combine(self._mixed(values), bend, start, stop)
+            result.append((self.lengthscale, moved.reshape(-1, 1)))
+        return result
+
+    def at(self, values: Values) -> Term:
+        """Return the term with the hyper-parameters in ``values`` (unbatched) fixed."""
+        changes: dict[str, object] = {}
+        if isinstance(self.variance, str) and self.variance in values:
+            changes["variance"] = float(values[self.variance])
+        if self.lengthscale is not None and self.lengthscale in values:
+            length = float(values[self.lengthscale])
+            changes["tables"] = (replace(self.tables[0], lengthscale_rad=length),)
+            changes["log_lengths"] = self.log_lengths.new_tensor([length]).log()
+            changes["lengthscale"] = None
+        return replace(self, **changes)  # type: ignore[arg-type]  # names and types are this class's own
+
+
+def _outer(mixing: Tensor, rows: Tensor) -> Tensor:
+    """Return the design of a field with energy axis, (E p, E M)."""
+    return torch.einsum("ef,pm->epfm", mixing, rows).reshape(len(mixing) * len(rows), -1)
+
+
+def _lagrange(nodes: Tensor, at: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Lagrange weights at ``at`` (B,) and their derivatives in the lengthscale, (B, K) each."""
+    inside = (at > nodes[0]) & (at < nodes[-1])
+    x = at.clamp(float(nodes[0]), float(nodes[-1]))
+    gaps = nodes[:, None] - nodes[None, :]
+    gaps.fill_diagonal_(1.0)
+    count = len(nodes)
+    weights, slopes = [], []
+    for k in range(count):
+        others = [j for j in range(count) if j != k]
+        factors = torch.stack([(x - nodes[j]) / gaps[k, j] for j in others], -1)
+        weights.append(factors.prod(-1))
+        parts = [
+            factors[:, [m for m in range(count - 1) if m != i]].prod(-1) / gaps[k, others[i]] for i in range(count - 1)
+        ]
+        slopes.append(torch.stack(parts).sum(0))
+    return torch.stack(weights, -1), torch.stack(slopes, -1) * (inside / length)[:, None]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A sum of independent terms; several components may share one field through their coefficients."""
+
+    terms: tuple[Term, ...]
+
+    def evaluate(self, values: Values, start: int, stop: int) -> Tensor:
+        """Return f at pixels start to stop, (B, 1 or E, p)."""
+        total = self.terms[0].evaluate(values, start, stop)
+        for term in self.terms[1:]:
+            total = total + term.evaluate(values, start, stop)
+        return total
+
+    def pull_back(self, values: Values, slope: Tensor, start: int, stop: int) -> dict[str, Tensor]:
+        """Return gradients by parameter name; see `Term.pull_back`."""
+        return {name: grad for term in self.terms for name, grad in term.pull_back(values, slope, start, stop).items()}
+
+    def at(self, values: Values) -> Field:
+        """Return the field with the hyper-parameters in ``values`` fixed."""
+        return Field(tuple(term.at(values) for term in self.terms))

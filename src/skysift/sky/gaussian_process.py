@@ -1,0 +1,206 @@
+"""Gaussian processes on the sphere as linear maps of whitened vectors: f = scale * Phi v, v ~ N(0, I)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skysift.errors import InputError
+from skysift.sky.kernels import correlate, separation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Projection", "inducing_points", "learn_points"]
+
+JITTER = 1e-8
+LARGEST_SPACING = 0.6
+DEFAULT_SPACING = 0.35
+MARGIN = 0.35
+LARGEST_LOSS = 2e-2
+CACHE_BYTES = 2**30
+
+
+def inducing_points(
+    pixel_vectors: np.ndarray, lengthscale_rad: float, spacing: float = DEFAULT_SPACING, nside: int | None = None
+) -> np.ndarray:
+    r"""Return a HEALPix grid of unit vectors that covers the pixels and a margin of 0.35 correlation lengths.
+
+    The grid is geometry: it ignores masks as far as the margin reaches and does not look at data. Its spacing is
+    :math:`\sqrt{\pi/3}/n_\mathrm{side}`.
+
+    Parameters
+    ----------
+    pixel_vectors : (P, 3), centres of the used pixels
+    lengthscale_rad : shortest correlation length, radian
+    spacing : largest grid spacing in correlation lengths, at most 0.6
+    nside : resolution of the grid; chosen from `spacing` when None
+
+    Returns
+    -------
+    (M, 3)
+
+    Raises
+    ------
+    InputError : the spacing exceeds 0.6 correlation lengths
+    """
+    import healpy
+    from scipy.spatial import cKDTree
+
+    if not 0 < spacing <= LARGEST_SPACING:
+        wanted = "0 < spacing <= 0.6 correlation lengths"
+        raise InputError("model", "modulate.inducing.spacing", spacing, wanted, "choose 0.35")
+    step = math.sqrt(math.pi / 3.0)
+    if nside is None:
+        nside = 2 ** max(0, math.ceil(math.log2(step / (spacing * lengthscale_rad))))
+    elif step / nside > LARGEST_SPACING * lengthscale_rad:
+        raise InputError(
+            "model",
+            "modulate.inducing.nside",
+            f"{nside} (spacing {step / nside / lengthscale_rad:.2f} correlation lengths)",
+            "a spacing of at most 0.6 correlation lengths",
+            "choose a larger nside, a larger lengthscale, or leave nside out",
+        )
+    grid = np.stack(healpy.pix2vec(nside, np.arange(12 * nside * nside)), axis=1)
+    margin = max(MARGIN * lengthscale_rad, 0.5 * step / nside)
+    near, _ = cKDTree(pixel_vectors).query(grid, distance_upper_bound=2.0 * math.sin(0.5 * min(margin, math.pi)))
+    return grid[np.isfinite(near)]
+
+
+@dataclass(frozen=True)
+class Projection:
+    r"""Unit-variance map Phi = K_xz L^{-T}, with L L^T = K_zz + jitter, from whitened numbers to pixels.
+
+    Parameters
+    ----------
+    pixels : (P, 3), unit vectors of pixel centres
+    points : (M, 3), inducing points
+    kernel, distance : see `skysift.sky.kernels`
+    lengthscale_rad : correlation length, radian
+
+    ``rows`` yields Phi in blocks; the whole matrix is kept only while it is smaller than `CACHE_BYTES`.
+
+    References
+    ----------
+    Titsias (2009), variational learning of inducing variables, eq. 2 (the projection K_xz K_zz^-1)
+    """
+
+    pixels: Tensor
+    points: Tensor
+    kernel: str
+    lengthscale_rad: float
+    distance: str = "chord"
+    factor: Tensor = field(init=False, repr=False)
+    cached: Tensor | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Factorise K_zz once; refuse a kernel that is not positive definite here."""
+        gram = correlate(self.kernel, separation(self.points, self.points, self.distance), self.lengthscale_rad)
+        if self.distance == "geodesic":
+            lowest = float(torch.linalg.eigvalsh(gram)[0])
+            if lowest < -JITTER:
+                raise InputError(
+                    "model",
+                    "modulate.distance",
+                    f"geodesic, lowest eigenvalue of K_zz {lowest:.2e}",
+                    "a positive definite kernel matrix",
+                    "use distance: chord, a shorter lengthscale, or matern12",
+                )
+        gram.diagonal().add_(JITTER)
+        object.__setattr__(self, "factor", torch.linalg.cholesky(gram))
+        if self.size * len(self.pixels) * 8 <= CACHE_BYTES:
+            object.__setattr__(self, "cached", self._block(0, len(self.pixels)))
+
+    @property
+    def size(self) -> int:
+        """Number of whitened numbers, M."""
+        return len(self.points)
+
+    def _block(self, start: int, stop: int) -> Tensor:
+        cross = correlate(
+            self.kernel, separation(self.points, self.pixels[start:stop], self.distance), self.lengthscale_rad
+        )
+        return torch.linalg.solve_triangular(self.factor, cross, upper=False).T.contiguous()
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Return rows start to stop of Phi, (stop - start, M)."""
+        return self._block(start, stop) if self.cached is None else self.cached[start:stop]
+
+    def blocks(self, block: int) -> Iterator[tuple[int, int, Tensor]]:
+        """Yield (start, stop, rows) over all pixels."""
+        for start in range(0, len(self.pixels), block):
+            stop = min(start + block, len(self.pixels))
+            yield start, stop, self.rows(start, stop)
+
+    def loss(self) -> Tensor:
+        """Return the share of prior variance that the inducing points leave out, per pixel, (P,)."""
+        return torch.cat([1.0 - rows.square().sum(1) for _, _, rows in self.blocks(65536)])
+
+    def check(self) -> str | None:
+        """Raise when the mean loss exceeds 2e-2; return a warning when it exceeds 1e-3."""
+        mean = float(self.loss().mean())
+        if mean > LARGEST_LOSS:
+            raise InputError(
+                "model",
+                "modulate.inducing",
+                f"mean share of prior variance left out {mean:.3g}",
+                f"at most {LARGEST_LOSS:g}",
+                "use a smaller spacing (modulate.inducing.spacing) or a larger nside",
+            )
+        return f"inducing points leave out {mean:.2e} of the prior variance (1e-3 wanted)" if mean > 1e-3 else None
+
+    def take(self, index: Tensor) -> Projection:
+        """Return the same process at some of its pixels, without computing Phi anew where it is kept."""
+        part = copy.copy(self)
+        object.__setattr__(part, "pixels", self.pixels[index])
+        if self.cached is not None:
+            object.__setattr__(part, "cached", self.cached[index])
+        return part
+
+    def at(self, pixels: Tensor) -> Projection:
+        """Return the same process at other pixels (P', 3)."""
+        return replace(self, pixels=pixels)
+
+    def to(self, device: str | torch.device) -> Projection:
+        """Return the projection on another device."""
+        return replace(self, pixels=self.pixels.to(device), points=self.points.to(device))
+
+
+def learn_points(projection: Projection, weights: Tensor, steps: int = 100, rate: float = 0.02) -> Projection:
+    r"""Move the inducing points on the sphere to capture more of the prior variance where counts are expected.
+
+    Minimises :math:`\sum_p w_p (1 - \sum_q \Phi_{pq}^2) / \sum_p w_p`, the trace term of the variational bound, which
+    depends on geometry and expected counts but not on the data.
+
+    Parameters
+    ----------
+    projection : start
+    weights : (P,), expected counts per pixel
+    steps, rate : Adam iterations and step in units of the lengthscale
+
+    References
+    ----------
+    Titsias (2009), eq. 9 (trace term)
+    """
+    step_rad = rate * projection.lengthscale_rad
+    points = projection.points.clone().requires_grad_(True)
+    optimiser = torch.optim.Adam([points], lr=step_rad)
+    share = weights / weights.sum()
+    for _ in range(steps):
+        unit = torch.nn.functional.normalize(points, dim=1)
+        kernel, length = projection.kernel, projection.lengthscale_rad
+        gram = correlate(kernel, separation(unit, unit, projection.distance), length)
+        factor = torch.linalg.cholesky(gram + JITTER * torch.eye(len(unit), dtype=gram.dtype, device=gram.device))
+        cross = correlate(kernel, separation(unit, projection.pixels, projection.distance), length)
+        captured = torch.linalg.solve_triangular(factor, cross, upper=False).square().sum(0)
+        optimiser.zero_grad()
+        (share @ (1.0 - captured)).backward()
+        optimiser.step()
+    learned = replace(projection, points=torch.nn.functional.normalize(points.detach(), dim=1))
+    return learned if float(share @ learned.loss()) < float(share @ projection.loss()) else projection
