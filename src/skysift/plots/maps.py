@@ -1,0 +1,124 @@
+"""Counts, model and residual on the sky."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysift.plots.sky import SkyView, draw_sky, frame_pixels, rasterise
+from skysift.plots.style import new_figure, use_style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["FitMaps", "plot_fit_maps", "plot_signal_maps"]
+
+
+@dataclass(frozen=True)
+class FitMaps:
+    """Maps of one fit, summed over energy, each (pixel,) on the ``pixels`` (RING, Galactic) of its region."""
+
+    nside: int
+    pixels: NDArray[np.int64]
+    counts: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    smoothed_sigma: NDArray[np.float64]
+    smoothing_deg: float
+
+    def directions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return Galactic longitude and latitude of the pixel centres, degrees."""
+        import healpy
+
+        lon, lat = healpy.pix2ang(self.nside, self.pixels, lonlat=True)
+        return np.asarray(lon), np.asarray(lat)
+
+    def view(self) -> SkyView:
+        """Return the window that shows the whole region."""
+        return frame_pixels(*self.directions())
+
+
+def plot_fit_maps(maps: FitMaps) -> tuple[Figure, pd.DataFrame]:
+    """Plot counts, expected counts, residual in sigma and the same smoothed.
+
+    Returns
+    -------
+    the figure, and a table with one row per pixel
+    """
+    import pandas as pd
+    from matplotlib.colors import PowerNorm
+
+    view = maps.view()
+    aspect = view.half_height_deg / view.half_width_deg
+    top = float(np.quantile(np.concatenate([maps.counts, maps.expected]), 0.998))
+    wide = float(np.clip(np.abs(maps.smoothed_sigma).max(), 3.0, 8.0))
+    panels = (
+        ("Counts", maps.counts, "photons per pixel", {"cmap": "magma", "norm": PowerNorm(0.5, 0, top)}),
+        (
+            "Model, posterior mean",
+            maps.expected,
+            "photons per pixel",
+            {"cmap": "magma", "norm": PowerNorm(0.5, 0, top)},
+        ),
+        ("Residual", maps.sigma, "(counts – model) / √model, σ", {"cmap": "RdBu_r", "vmin": -4, "vmax": 4}),
+        (
+            f"Residual, smoothed {maps.smoothing_deg:g}°",
+            maps.smoothed_sigma,
+            "significance, σ",
+            {"cmap": "RdBu_r", "vmin": -wide, "vmax": wide},
+        ),
+    )
+    with use_style():
+        figure, axes = new_figure(9.6, 1.4 + 7.2 * aspect, 2, 2)
+        for place, (title, values, label, settings) in zip(axes, panels, strict=True):
+            draw_sky(place, rasterise(view, maps.pixels, maps.nside, values), label, **settings)
+            place.set_title(title)
+        for place in axes[:2]:
+            place.set_xlabel("")
+        for place in (axes[1], axes[3]):
+            place.set_ylabel("")
+    lon, lat = maps.directions()
+    table = pd.DataFrame(
+        {
+            "pixel": maps.pixels,
+            "l_deg": lon,
+            "b_deg": lat,
+            "counts": maps.counts,
+            "expected_counts": maps.expected,
+            "residual_sigma": maps.sigma,
+            "smoothed_residual_sigma": maps.smoothed_sigma,
+        }
+    )
+    return figure, table
+
+
+def plot_signal_maps(
+    maps: FitMaps, left_in: NDArray[np.float64], component: NDArray[np.float64], name: str
+) -> tuple[Figure, pd.DataFrame]:
+    """Plot what the data hold beyond every component but one, beside that component.
+
+    Parameters
+    ----------
+    left_in : (pixel,), smoothed counts minus model without the component, photons per pixel
+    component : (pixel,), posterior mean counts of the component, smoothed alike, photons per pixel
+    name : of the component
+    """
+    import pandas as pd
+
+    view = maps.view()
+    top = float(max(np.quantile(np.abs(left_in), 0.995), component.max(), 1e-9))
+    with use_style():
+        figure, axes = new_figure(9.6, 0.9 + 3.6 * view.half_height_deg / view.half_width_deg, 1, 2)
+        titles = (f"Counts – model without {name}", f"{name}, posterior mean")
+        for place, title, values in zip(axes, titles, (left_in, component), strict=True):
+            image = rasterise(view, maps.pixels, maps.nside, values)
+            draw_sky(place, image, "photons per pixel", cmap="RdBu_r", vmin=-top, vmax=top)
+            place.set_title(f"{title}, smoothed {maps.smoothing_deg:g}°")
+        axes[1].set_ylabel("")
+    lon, lat = maps.directions()
+    columns = {"pixel": maps.pixels, "l_deg": lon, "b_deg": lat, "left_in_counts": left_in, f"{name}_counts": component}
+    return figure, pd.DataFrame(columns)

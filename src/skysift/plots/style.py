@@ -1,0 +1,109 @@
+"""One look for every figure: colour-blind safe, units on axes, the numbers beside the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skysift.storage.atomic import replace_when_done
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "INK", "MUTED", "TRUTH", "assign_colours", "new_figure", "save_figure", "use_style"]
+
+# Okabe and Ito (2008): distinguishable with every common form of colour blindness. Black is kept for the truth.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C7A00", "#5B5B5B")
+TRUTH = "#000000"
+INK = "#222222"
+MUTED = "#8A8A8A"
+
+SETTINGS: dict[str, Any] = {
+    "figure.dpi": 100,
+    "savefig.dpi": 180,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.edgecolor": "#666666",
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.6,
+    "image.interpolation": "nearest",
+    "mathtext.default": "regular",
+    "svg.hashsalt": "skysift",
+}
+
+
+@contextmanager
+def use_style() -> Iterator[None]:
+    """Draw with skysift's settings inside this block."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(SETTINGS):  # type: ignore[arg-type]
+        yield
+
+
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, layout: str | None = "constrained", **settings: object
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of ``width`` x ``height`` inches and its axes, row by row; no window is ever opened."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout=layout)  # type: ignore[arg-type]
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False, **settings)  # type: ignore[call-overload]
+    return figure, list(np.asarray(grid).ravel())
+
+
+def assign_colours(names: Iterable[str]) -> dict[str, str]:
+    """Give each name its colour, in order; the same names get the same colours in every figure.
+
+    Examples
+    --------
+    >>> assign_colours(["mvn", "hmc"])
+    {'mvn': '#0072B2', 'hmc': '#D55E00'}
+    """
+    return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
+
+
+def save_figure(figure: Figure, stem: Path, table: pd.DataFrame) -> list[Path]:
+    """Write a figure as PNG and SVG, and its numbers as CSV, each whole or not at all.
+
+    Parameters
+    ----------
+    figure : drawn with `new_figure`
+    stem : path without ending
+    table : the numbers that the figure shows
+
+    Returns
+    -------
+    the three paths: PNG, SVG, CSV
+    """
+    written = []
+    for ending in ("png", "svg", "csv"):
+        final = stem.with_name(f"{stem.name}.{ending}")
+        with replace_when_done(final) as partial, use_style():
+            if ending == "csv":
+                table.to_csv(partial, index=False, float_format="%.8g")
+            else:
+                # No date inside: the same numbers make the same file.
+                metadata = {"Date": None} if ending == "svg" else {"Software": "skysift"}
+                figure.savefig(partial, format=ending, metadata=metadata)
+        written.append(final)
+    return written
