@@ -1,0 +1,3 @@
+"""What a telescope does to the sky."""
+
+__all__: list[str] = []

@@ -1,0 +1,177 @@
+"""From maps to an `Observation`: read what is needed, check it, cut it to the stored pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysift.errors import InputError
+from skysift.geometry.healpix import pixel_vectors
+from skysift.geometry.regions import Region
+from skysift.instruments.fermi import checks
+from skysift.instruments.fermi.maps import SkyMap, check_same_nside
+from skysift.instruments.fermi.observation import Observation, Sideband
+from skysift.instruments.fermi.sources import MapSource
+from skysift.sky.templates import moved_template
+
+__all__ = ["Layout", "assemble", "cut_counts"]
+
+Map = NDArray[np.float64]
+Inside = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The regions of an observation.
+
+    Parameters
+    ----------
+    region : the fit region
+    center_deg : its centre, Galactic longitude and latitude, deg
+    read_out : further regions by name
+    sidebands : name to centre (deg) and region
+    sideband_signal : template that is moved to the sidebands
+    """
+
+    region: Region
+    center_deg: tuple[float, float] = (0.0, 0.0)
+    read_out: Mapping[str, Region] = field(default_factory=dict)
+    sidebands: Mapping[str, tuple[tuple[float, float], Region]] = field(default_factory=dict)
+    sideband_signal: str | None = None
+
+    def all_regions(self) -> list[Region]:
+        """Return every region."""
+        return [self.region, *self.read_out.values(), *(region for _, region in self.sidebands.values())]
+
+
+def assemble(source: MapSource, layout: Layout, templates: Sequence[str], nside: int | None = None) -> Observation:
+    """Read, check and cut the maps of an observation.
+
+    Parameters
+    ----------
+    source : hands out maps by name
+    layout : the regions
+    templates : names of those that are needed; no other is read
+    nside : bring all maps to this resolution; None keeps theirs, which must agree
+
+    Raises
+    ------
+    InputError : a map that is absent, damaged or unfit, or a region without pixels
+    """
+    checks.check_energy_edges(source.energy_edges_gev, "configuration")
+    entries = _read_all(source, layout, templates, nside)
+    exposure = entries["exposure", "exposure"]
+    masks = {name: entry.values[0] > 0 for (role, name), entry in entries.items() if role == "mask"}
+    vectors = pixel_vectors(exposure.nside)
+    wanted = {
+        "region": layout.region,
+        **{f"read_out.{name}": region for name, region in layout.read_out.items()},
+        **{f"sidebands.{name}": region for name, (_, region) in layout.sidebands.items()},
+    }
+    inside = {name: region.contains(vectors, masks) for name, region in wanted.items()}
+    stored = np.logical_or.reduce(list(inside.values()))
+    checks.check_exposure(exposure, stored)
+    inside, warnings = _drop_unseen(inside, exposure)
+    for name, mask in inside.items():
+        _check_pixels(mask, name, exposure.nside)
+    for (role, _), entry in entries.items():
+        if role == "template":
+            checks.check_template(entry, inside["region"], stored)
+    return _cut(source, layout, entries, inside, np.flatnonzero(stored), warnings)
+
+
+def cut_counts(
+    entry: SkyMap, observation: Observation, allow_noninteger: bool
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return counts (E, P) on the stored pixels of an observation, checked, with warnings.
+
+    Raises
+    ------
+    InputError : counts that are no counts, or photons where exposure or all templates vanish
+    """
+    checks.check_energies(entry, observation.energies)
+    stored = np.zeros(entry.values.shape[-1], dtype=bool)
+    stored[observation.pixels] = True
+    warnings = checks.check_counts(entry, stored, allow_noninteger)
+    exposure = np.zeros(entry.values.shape)
+    exposure[:, observation.pixels] = observation.exposure_cm2_s
+    checks.check_seen(entry, exposure, stored)
+    counts = np.rint(entry.values[:, observation.pixels]).astype(np.int64)
+    checks.check_explained(counts, observation.templates, observation.pixels, observation.region, entry.place)
+    return counts, (*entry.warnings, *warnings)
+
+
+def _read_all(
+    source: MapSource, layout: Layout, templates: Sequence[str], nside: int | None
+) -> dict[tuple[str, str], SkyMap]:
+    """Read exposure, masks and templates, and bring them to one resolution."""
+    mask_names = sorted(frozenset().union(*(region.names() for region in layout.all_regions())))
+    signal = [layout.sideband_signal] if layout.sideband_signal and layout.sidebands else []
+    entries = [source.read("exposure", "exposure")]
+    entries += [source.read("mask", name) for name in mask_names]
+    entries += [source.read("template", name) for name in dict.fromkeys((*templates, *signal))]
+    for entry in entries:
+        checks.check_energies(entry, len(source.energy_edges_gev) - 1)
+        if entry.role == "mask":
+            checks.check_mask(entry)
+    if nside is None:
+        check_same_nside(entries)
+    wanted = nside or entries[0].nside
+    return {(entry.role, entry.name): entry.at_nside(wanted) for entry in entries}
+
+
+def _drop_unseen(inside: Mapping[str, Inside], exposure: SkyMap) -> tuple[dict[str, Inside], tuple[str, ...]]:
+    """Take pixels without exposure out of every region, with a warning."""
+    blind = np.any(exposure.values == 0, axis=0)
+    warnings = tuple(
+        f"{exposure.place}: {int((mask & blind).sum())} pixels of {name} have no exposure and are masked, "
+        f"first pixel {int(np.flatnonzero(mask & blind)[0])}"
+        for name, mask in inside.items()
+        if (mask & blind).any()
+    )
+    return {name: mask & ~blind for name, mask in inside.items()}, warnings
+
+
+def _check_pixels(inside: Inside, name: str, nside: int) -> None:
+    if not inside.any():
+        raise InputError(
+            "configuration", f"observation.{name}", f"0 of {inside.size} pixels (nside {nside}) are left",
+            "at least one pixel outside the masks", "enlarge the region or loosen mask and mask_plane",
+        )  # fmt: skip
+
+
+def _cut(
+    source: MapSource,
+    layout: Layout,
+    entries: Mapping[tuple[str, str], SkyMap],
+    inside: Mapping[str, Inside],
+    pixels: NDArray[np.int64],
+    warnings: tuple[str, ...],
+) -> Observation:
+    exposure = entries["exposure", "exposure"]
+    sidebands = {}
+    for name, (center, _) in layout.sidebands.items():
+        signal = entries["template", str(layout.sideband_signal)]
+        moved = moved_template(signal.values, exposure.values, exposure.nside, layout.center_deg, center)
+        sidebands[name] = Sideband(name, center, inside[f"sidebands.{name}"][pixels], moved[:, pixels])
+    templates = {name: entry.values[:, pixels] for (role, name), entry in entries.items() if role == "template"}
+    region = inside["region"][pixels]
+    if len(templates) >= region.sum() * (len(source.energy_edges_gev) - 1):
+        count = int(region.sum())
+        warnings = (*warnings, f"observation.region: {count} pixels for {len(templates)} templates or more")
+    conversions = [note for entry in entries.values() for note in entry.warnings]
+    return Observation(
+        nside=exposure.nside,
+        pixels=pixels.astype(np.int64),
+        region=region,
+        energy_edges_gev=np.asarray(source.energy_edges_gev, dtype=np.float64),
+        exposure_cm2_s=exposure.values[:, pixels],
+        exposure_mean_cm2_s=np.nanmean(exposure.values, axis=1),
+        templates=templates,
+        read_out={name: inside[f"read_out.{name}"][pixels] for name in layout.read_out},
+        sidebands=sidebands,
+        warnings=(*conversions, *warnings),
+    )

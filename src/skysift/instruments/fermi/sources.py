@@ -1,0 +1,119 @@
+"""Where maps come from: files, with the shipped data set's names, or the synthetic sky."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysift.errors import InputError, nearest
+from skysift.instruments.fermi import dataset
+from skysift.instruments.fermi.checks import check_total
+from skysift.instruments.fermi.maps import MapFile, SkyMap, read_map
+from skysift.sky.synthetic import MASKS, TEMPLATES, SyntheticSky
+
+__all__ = ["FileSource", "MapSource", "SyntheticSource", "fermi_source"]
+
+
+class MapSource(Protocol):
+    """Hands out full-sky maps by name, each read or computed only when asked for."""
+
+    energy_edges_gev: NDArray[np.float64]
+
+    def read(self, role: dataset.Role, name: str) -> SkyMap:
+        """Return a map.
+
+        Raises
+        ------
+        InputError : no such map, or a damaged file
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Maps from files.
+
+    Parameters
+    ----------
+    energy_edges_gev : (E + 1,) GeV
+    files : (role, name) to file; counts and exposure are named like their role
+    published : (role, name) to the data set's member whose full-map sum is checked
+    place : what to name in messages about absent maps
+    """
+
+    energy_edges_gev: NDArray[np.float64]
+    files: Mapping[tuple[dataset.Role, str], MapFile]
+    published: Mapping[tuple[dataset.Role, str], dataset.Member] = field(default_factory=dict)
+    place: str = "observation"
+
+    def read(self, role: dataset.Role, name: str) -> SkyMap:
+        """Return the map in its file, RING, Galactic."""
+        if (role, name) not in self.files:
+            raise _unknown(self.place, role, name, [known for kind, known in self.files if kind == role])
+        entry = read_map(name, role, self.files[role, name])
+        if (role, name) in self.published:
+            check_total(entry, self.published[role, name])
+        return entry
+
+
+@dataclass(frozen=True)
+class SyntheticSource:
+    """Maps of the synthetic sky, and user maps beside them.
+
+    Parameters
+    ----------
+    sky : the synthetic sky
+    user : templates and masks from files, which go before maps of the same name
+    """
+
+    sky: SyntheticSky
+    user: FileSource
+
+    @property
+    def energy_edges_gev(self) -> NDArray[np.float64]:
+        """Energy edges (E + 1,), GeV."""
+        return self.user.energy_edges_gev
+
+    def read(self, role: dataset.Role, name: str) -> SkyMap:
+        """Return a map, computed or from the user's file."""
+        if (role, name) in self.user.files:
+            return self.user.read(role, name)
+        known: tuple[str, ...] = {"template": TEMPLATES, "mask": MASKS, "exposure": ("exposure",)}.get(role, ())
+        if name not in known:
+            raise _unknown("synthetic sky", role, name, [*known, *(key[1] for key in self.user.files)])
+        if role == "exposure":
+            values = self.sky.exposure_cm2_s()
+        else:
+            values = self.sky.template(name) if role == "template" else np.atleast_2d(self.sky.mask(name)).astype(float)
+        return SkyMap(name, role, "synthetic sky", name, values)
+
+
+def fermi_source(folder: Path, files: Mapping[tuple[dataset.Role, str], MapFile]) -> FileSource:
+    """Return the shipped data set, with ``files`` in addition or in place of its own.
+
+    Parameters
+    ----------
+    folder : holds the files of `dataset.DATASET`
+    files : (role, name) to the user's file
+    """
+    shipped: dict[tuple[dataset.Role, str], MapFile] = {}
+    published: dict[tuple[dataset.Role, str], dataset.Member] = {}
+    for member in dataset.DATASET:
+        key = (member.role, member.name)
+        shipped[key] = MapFile(folder / member.file, ordering="ring", coordsys="galactic")
+        if key not in files:
+            published[key] = member
+    edges = np.array(dataset.ENERGY_EDGES_GEV)
+    return FileSource(edges, {**shipped, **files}, published, f"data set fermi ({folder})")
+
+
+def _unknown(place: str, role: str, name: str, known: list[str]) -> InputError:
+    return InputError(
+        place, f"{role} '{name}'", "not there", f"a {role} of the observation; {nearest(name, known)}",
+        "correct the name, or add the file under observation.templates or observation.files",
+    )  # fmt: skip
