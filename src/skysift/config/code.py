@@ -1,0 +1,57 @@
+"""Which code a step runs, as one digest: the reason to run it again after an edit."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+__all__ = ["ROOMS", "code_digest"]
+
+_PACKAGE = Path(__file__).parent.parent
+_BASE = ("__init__.py", "errors.py", "config", "storage")
+_MODEL = ("streams.py", "contract.py", "geometry", "parameters", "sky", "instruments", "likelihoods", "models")
+
+#: What each step imports, by room of the package; a test compares it with the imports themselves.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "prepare": (*_BASE, "geometry", "sky", "instruments"),
+    "observe": (*_BASE, "geometry", "sky", "instruments"),
+    "simulate": (*_BASE, *_MODEL),
+    "fit": (*_BASE, *_MODEL, "inference"),
+    "diagnose": (*_BASE, *_MODEL, "diagnostics"),
+    "sidebands": (*_BASE, *_MODEL, "inference"),
+    "systematics": (*_BASE, "streams.py", "diagnostics"),
+    "evaluate": (*_BASE, *_MODEL),
+    "tables": (*_BASE, "diagnostics"),
+    "report": (*_BASE, "geometry", "diagnostics", "plots"),
+}
+
+
+def code_digest(step: str) -> str:
+    """Return a digest of every file of the package that ``step`` may read or import.
+
+    Parameters
+    ----------
+    step : a key of `ROOMS`
+
+    Examples
+    --------
+    >>> code_digest("fit") == code_digest("tables")
+    False
+    """
+    digest = hashlib.sha256()
+    for room in sorted({*ROOMS[step], f"steps/{step}.py"}):
+        digest.update(_room_digest(room))
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _room_digest(room: str) -> bytes:
+    digest = hashlib.sha256()
+    place = _PACKAGE / room
+    files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+    for file in files:
+        if "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(_PACKAGE).as_posix()}\0{file.stat().st_size}\0".encode())
+            digest.update(file.read_bytes())
+    return digest.digest()

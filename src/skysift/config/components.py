@@ -1,0 +1,107 @@
+"""Components of the sky and the model that they make up."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
+
+from skysift.config.faults import fault
+from skysift.config.modulation import Modulation
+from skysift.config.priors import Prior
+from skysift.config.scalars import ComponentName, Name
+from skysift.config.section import REQUIRED, Section, expand_list, key, without_nulls
+
+__all__ = ["Component", "Model", "ModelOverride"]
+
+
+class Component(Section):
+    """One component: a template, the prior of its norm, and the Gaussian processes on it.
+
+    Attributes
+    ----------
+    template : name of a template of the data set, or of ``observation.templates``
+    norm : `Prior`
+    energy : ``tied`` (one norm) or ``free`` (one per energy bin)
+    modulate : list of `Modulation`, empty for a rigid template
+    """
+
+    template: Name = key(REQUIRED, "template of the data set, or of `observation.templates`", example="p6v11")
+    norm: Prior = key(REQUIRED, "prior of the norm; a bare number is a fixed norm", example={"lognormal": [12.3, 0.5]})
+    energy: Literal["tied", "free"] = key("tied", "one norm for all energy bins, or one for each", example="free")
+    modulate: list[Modulation] = key(
+        None,
+        "Gaussian process on the template, or a list of them that are added",
+        example={"kernel": "matern52", "lengthscale": "0.2 rad", "variance": 0.5},
+        default_factory=list,
+        says="rigid",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_modulate(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        return expand_list(without_nulls(data), "modulate")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        means = [gp for gp in self.modulate if gp.mean is not None]
+        if means and not self.norm.is_fixed:
+            raise fault(
+                "a prior on norm or on modulate.mean, not on both: they are one parameter",
+                "choose one: 'norm: {fixed: 1.0}' with modulate.mean, or the prior on norm without modulate.mean",
+                f"norm: {self.norm.kind} and modulate.mean: normal",
+            )
+        if len(means) > 1:
+            raise fault("modulate.mean in one kernel only", "the means add up: keep one of them", f"{len(means)} means")
+        return self
+
+
+class Model(Section):
+    """What is fitted.
+
+    Attributes
+    ----------
+    likelihood : ``poisson``
+    components : name to `Component`, in the order of the file
+    """
+
+    likelihood: Literal["poisson"] = key("poisson", "how data are compared", example="poisson")
+    components: dict[ComponentName, Component] = key(
+        REQUIRED,
+        "the components, by name",
+        example={"gce": {"template": "nfw_squared", "norm": {"uniform": [0, 1.5]}}},
+        min_length=1,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_removed(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        if isinstance(data, dict) and isinstance(data.get("components"), dict):
+            return {**data, "components": without_nulls(data["components"])}
+        return data
+
+    def merged(self, override: ModelOverride | None) -> Model:
+        """Return this model with the components of ``override`` replaced, added or (null) removed."""
+        if override is None:
+            return self
+        components: dict[str, Component | None] = {**self.components, **override.components}
+        kept = {name: component for name, component in components.items() if component is not None}
+        return self.model_copy(update={"components": kept, "likelihood": override.likelihood or self.likelihood})
+
+
+class ModelOverride(Section):
+    """What one fit changes in the model.
+
+    Attributes
+    ----------
+    likelihood : as in `Model`, None where it stays
+    components : name to `Component`, which replaces that component whole, or None, which removes it
+    """
+
+    likelihood: Literal["poisson"] | None = key(None, "how data are compared", example="poisson", says="as in model")
+    components: dict[ComponentName, Component | None] = key(
+        None,
+        "components that this fit replaces whole or adds; null removes one",
+        example={"gce": None},
+        default_factory=dict,
+    )

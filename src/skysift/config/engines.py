@@ -1,0 +1,201 @@
+"""Inference engines and their settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from skysift.config.faults import fault
+from skysift.config.scalars import Name, PositiveInteger, PositiveReal, Real
+from skysift.config.section import REQUIRED, Section, key
+from skysift.errors import nearest
+
+__all__ = [
+    "ENGINES",
+    "EngineStep",
+    "GridSettings",
+    "GridStep",
+    "Guide",
+    "HmcSettings",
+    "HmcStep",
+    "LaplaceSettings",
+    "LaplaceStep",
+    "MapSettings",
+    "MapStep",
+    "SviSettings",
+    "SviStep",
+]
+
+Guide = Literal["mvn", "iaf", "conditional_iaf", "flow"]
+
+
+class MapSettings(Section):
+    """Settings of the search for the posterior's maximum.
+
+    Attributes
+    ----------
+    starts, steps, lr : number of starts, of gradient steps, learning rate at the beginning
+    """
+
+    starts: PositiveInteger = key(32, "starting points", example=32)
+    steps: PositiveInteger = key(250, "gradient steps before the polish", example=250)
+    lr: PositiveReal = key(0.03, "learning rate at the beginning; it falls tenfold", example=0.03)
+
+
+class LaplaceSettings(Section):
+    """Settings of the Gaussian approximation at the maximum.
+
+    Attributes
+    ----------
+    draws, importance, observed : draws stored, importance draws (0 for none), observed or expected information
+    """
+
+    draws: PositiveInteger = key(4000, "posterior draws stored", example=4000)
+    importance: PositiveInteger = key(
+        2000, "Student-t importance draws that correct the evidence; 0 for none", example=2000, ge=0
+    )
+    observed: bool = key(True, "observed information at the maximum; false for the expected one", example=True)
+
+
+class GridSettings(Section):
+    """Settings of the grid over one norm, the independent check of the other engines.
+
+    Attributes
+    ----------
+    parameter : parameter on the grid, such as ``gce_norm``
+    values : number of grid values
+    low, high : ends of the grid, None for those of the prior
+    draws : importance draws at each value
+    """
+
+    parameter: Name = key(REQUIRED, "the norm on the grid", example="gce_norm")
+    values: PositiveInteger = key(16, "number of grid values", example=16, ge=4)
+    low: Real | None = key(None, "lowest value", example=0.0, says="from the prior")
+    high: Real | None = key(None, "highest value", example=1.5, says="from the prior")
+    draws: PositiveInteger = key(2000, "Student-t importance draws at each value", example=2000)
+
+
+class SviSettings(Section):
+    """Settings of stochastic variational inference.
+
+    Attributes
+    ----------
+    guide : ``mvn``, ``iaf``, ``conditional_iaf`` or ``flow``
+    particles : None for the guide's own number
+    steps : None for the guide's own cap
+    lr, restarts, draws : learning rate, number of restarts, draws stored
+    batch : pixels per step, None for all
+    published : whether the guide has its published form, independent of the Gaussian process
+    """
+
+    guide: Guide = key("flow", "family of the approximate posterior", example="mvn")
+    particles: PositiveInteger | None = key(
+        None, "draws per gradient step", example=16, says="16 for mvn, 128 for the others"
+    )
+    steps: PositiveInteger | None = key(
+        None, "most gradient steps; a plateau ends it earlier", example=500, says="500 for mvn, 1500 for the others"
+    )
+    lr: PositiveReal = key(0.01, "learning rate", example=0.01)
+    restarts: PositiveInteger = key(4, "independent fits, whose spread is reported", example=4)
+    draws: PositiveInteger = key(4000, "posterior draws stored", example=4000)
+    batch: PositiveInteger | None = key(
+        None, "pixels per step; the likelihood is scaled to the whole", example=1500, says="all pixels"
+    )
+    published: bool = key(
+        False, "the published form of the guide, with norms independent of the Gaussian process", example=True
+    )
+
+
+class HmcSettings(Section):
+    """Settings of Hamiltonian Monte Carlo.
+
+    Attributes
+    ----------
+    chains, warmup, draws : chains in one batch, warm-up steps, draws per chain and block
+    step : None when adapted
+    path : trajectory length in whitened units
+    max_leapfrog, target_accept, max_draws : limits
+    """
+
+    chains: PositiveInteger = key(32, "chains, advanced together", example=32)
+    warmup: PositiveInteger = key(200, "warm-up steps", example=200)
+    draws: PositiveInteger = key(
+        100, "draws per chain in one block; blocks are added until the chains agree", example=100
+    )
+    step: PositiveReal | None = key(None, "step size in whitened units", example=0.5, says="adapted")
+    path: PositiveReal = key(1.5707963267948966, "length of a trajectory in whitened units", example=1.57)
+    max_leapfrog: PositiveInteger = key(64, "most leapfrog steps in a trajectory", example=64)
+    target_accept: PositiveReal = key(0.8, "acceptance that the step size is adapted to", example=0.8, lt=1)
+    max_draws: PositiveInteger = key(2000, "most draws per chain", example=2000)
+
+
+class _Step(Section):
+    engine: str
+
+    @property
+    def name(self) -> str:
+        """Name of the engine."""
+        return self.engine
+
+
+class MapStep(_Step):
+    """Maximum of the posterior from many starts."""
+
+    engine: Literal["map"] = key(REQUIRED, "name of the engine", example="map")
+    settings: MapSettings = key(None, "its settings", example={"starts": 32}, default_factory=MapSettings)
+
+
+class LaplaceStep(_Step):
+    """Gaussian at the maximum, corrected by importance sampling."""
+
+    engine: Literal["laplace"] = key(REQUIRED, "name of the engine", example="laplace")
+    settings: LaplaceSettings = key(None, "its settings", example={"draws": 4000}, default_factory=LaplaceSettings)
+
+
+class GridStep(_Step):
+    """Grid over one norm, everything else by Laplace and importance sampling."""
+
+    engine: Literal["grid"] = key(REQUIRED, "name of the engine", example="grid")
+    settings: GridSettings = key(REQUIRED, "its settings", example={"parameter": "gce_norm"})
+
+
+class SviStep(_Step):
+    """Stochastic variational inference."""
+
+    engine: Literal["svi"] = key(REQUIRED, "name of the engine", example="svi")
+    settings: SviSettings = key(None, "its settings", example={"guide": "mvn"}, default_factory=SviSettings)
+
+
+class HmcStep(_Step):
+    """Hamiltonian Monte Carlo."""
+
+    engine: Literal["hmc"] = key(REQUIRED, "name of the engine", example="hmc")
+    settings: HmcSettings = key(None, "its settings", example={"chains": 32}, default_factory=HmcSettings)
+
+
+ENGINES = ("map", "laplace", "grid", "svi", "hmc")
+
+
+def _expand_step(data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Read ``map`` and ``{map: settings}`` as ``{engine: map, settings: settings}``."""
+    if isinstance(data, dict) and "engine" in data:
+        name, expanded = data["engine"], data
+    elif isinstance(data, dict) and len(data) == 1:
+        name, settings = next(iter(data.items()))
+        expanded = {"engine": name, "settings": {} if settings is None else settings}
+    else:
+        name, expanded = data, {"engine": data, "settings": {}}
+    if name not in ENGINES:
+        raise fault(
+            f"an engine: one of {', '.join(ENGINES)}",
+            f"{nearest(str(name), ENGINES)}; write 'map' or '{{svi: {{guide: mvn}}}}'",
+            name,
+        )
+    return expanded
+
+
+EngineStep = Annotated[
+    Annotated[MapStep | LaplaceStep | GridStep | SviStep | HmcStep, Field(discriminator="engine")],
+    BeforeValidator(_expand_step),
+]

@@ -1,0 +1,125 @@
+"""From files or plain data to a validated analysis, and from a slice's file to the slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, overload
+
+from pydantic import ValidationError
+
+from skysift.config.analysis import Analysis
+from skysift.config.checks import find_contradictions
+from skysift.config.merge import merge_documents
+from skysift.config.problems import explain, raise_problems
+from skysift.config.reader import Document, read_yaml, read_yaml_text
+from skysift.config.section import Section
+from skysift.config.slices import (
+    SLICES,
+    AnySlice,
+    FitSlice,
+    ObservationSlice,
+    ReportSlice,
+    SidebandsSlice,
+    SimulateSlice,
+)
+from skysift.config.writer import plain, yaml_text
+from skysift.errors import InputError, SkysiftError
+
+__all__ = ["load", "load_slice", "resolve", "verify_round_trip"]
+
+_Part = TypeVar("_Part", bound=Section)
+
+
+def load(paths: Sequence[Path | str], overrides: Mapping[str, Any] | None = None) -> Analysis:
+    """Return the analysis that some files describe, later files over earlier ones.
+
+    Parameters
+    ----------
+    paths : YAML files; mappings unite, everything else is replaced, null takes a key away
+    overrides : plain data laid over all files, such as values from a command line
+
+    Raises
+    ------
+    InputError : a file that is not plain YAML, or `ConfigurationError` with everything that is wrong at once
+    """
+    documents = [read_yaml(Path(path)) for path in paths]
+    if overrides:
+        documents.append(Document(dict(overrides), "command line"))
+    if not documents:
+        raise InputError("command line", "configuration", "no file", "at least one YAML file", "name config/demo.yaml")
+    return _resolve(merge_documents(documents))
+
+
+def resolve(data: Mapping[str, Any], source: str = "configuration") -> Analysis:
+    """Return the analysis that plain data describe; ``source`` stands for the file in messages.
+
+    Raises
+    ------
+    ConfigurationError : with everything that is wrong at once
+    """
+    return _resolve(Document(dict(data), source))
+
+
+def _resolve(document: Document) -> Analysis:
+    analysis = _validate(Analysis, document)
+    raise_problems(find_contradictions(analysis), document)
+    return analysis
+
+
+def _validate(kind: type[_Part], document: Document) -> _Part:
+    try:
+        return kind.model_validate(document.data)
+    except ValidationError as error:
+        raise_problems(explain(error, kind, document), document)
+        raise
+
+
+@overload
+def load_slice(path: Path | str, kind: Literal["observation"]) -> ObservationSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["simulate"]) -> SimulateSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["fit"]) -> FitSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["sidebands"]) -> SidebandsSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["report"]) -> ReportSlice: ...
+def load_slice(path: Path | str, kind: str) -> AnySlice:
+    """Return the slice of the configuration that one step reads.
+
+    Parameters
+    ----------
+    path : file written by the workflow, ``results/<run>/config/<slice>.yaml``
+    kind : ``observation``, ``simulate``, ``fit``, ``sidebands`` or ``report``
+
+    Raises
+    ------
+    InputError : not the file of such a slice
+    """
+    part: Any = _validate(SLICES[kind], read_yaml(Path(path)))
+    return part  # type: ignore[no-any-return]
+
+
+def verify_round_trip(analysis: Analysis) -> str:
+    """Return the resolved configuration as YAML, after reading it back and comparing.
+
+    Raises
+    ------
+    SkysiftError : what was read back differs from what was written
+    """
+    text = yaml_text(analysis)
+    again = _resolve(read_yaml_text(text, "resolved configuration"))
+    differing = [name for name, value in plain(analysis).items() if plain(again).get(name) != value]
+    if again != analysis or differing:
+        raise SkysiftError(
+            f"the resolved configuration of run {analysis.run!r} changes when it is read back "
+            f"({', '.join(differing) or 'values'}): a defect of skysift, please report it with the configuration"
+        )
+    for name, part in analysis.slices().items():
+        kind = SLICES[name.split("-", 1)[0]]
+        if plain(_validate(kind, read_yaml_text(yaml_text(part), name))) != part:
+            raise SkysiftError(
+                f"slice {name!r} of run {analysis.run!r} changes when it is read back: a defect of skysift"
+            )
+    return text

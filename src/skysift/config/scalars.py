@@ -1,0 +1,78 @@
+"""Numbers and names as a configuration may write them, and never a silent string."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from skysift.config.faults import fault
+
+__all__ = [
+    "NAME_PATTERN",
+    "ComponentName",
+    "Integer",
+    "Name",
+    "PositiveInteger",
+    "PositiveReal",
+    "Real",
+    "ResolutionParameter",
+    "read_number",
+]
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_LEADING_ZERO = re.compile(r"\s*[+-]?0[0-9]+\s*")
+
+
+def read_number(value: object) -> float | int:
+    """Return the finite number that ``value`` is or spells.
+
+    Values from the command line arrive as text, so text that spells a number is one; ``012`` is eight or twelve
+    depending on who reads it, and yes and no are not numbers.
+
+    Examples
+    --------
+    >>> read_number("1e3")
+    1000.0
+    """
+    wanted = "a finite number"
+    if isinstance(value, bool):
+        raise fault(wanted, "write a number; yes, no, on, off, true and false are not numbers")
+    if isinstance(value, str) and _LEADING_ZERO.fullmatch(value):
+        raise fault(wanted, f"leave the leading zero out ({value.strip().lstrip('+-').lstrip('0') or '0'})")
+    number: float | int
+    if isinstance(value, str) and _NUMBER.fullmatch(value) and len(value) < 100:
+        number = float(value)
+    elif isinstance(value, int | float):
+        number = value
+    else:
+        raise fault(wanted, "write a plain number such as 0.5 or 1e-3")
+    if not math.isfinite(number):
+        raise fault(wanted, "write a plain number such as 0.5 or 1e-3")
+    return number
+
+
+def _read_integer(value: Any) -> int:  # noqa: ANN401 - whatever the file holds
+    number = read_number(value)
+    if number != int(number):
+        raise fault("a whole number", f"write {math.floor(number)} or {math.ceil(number)}")
+    return int(number)
+
+
+def _read_resolution(value: Any) -> int:  # noqa: ANN401 - whatever the file holds
+    nside = _read_integer(value)
+    if nside < 1 or nside > 4096 or nside & (nside - 1):
+        raise fault("a HEALPix resolution: a power of two from 1 to 4096", "write for example 64 or 128")
+    return nside
+
+
+Real = Annotated[float, BeforeValidator(read_number)]
+PositiveReal = Annotated[float, BeforeValidator(read_number), Field(gt=0)]
+Integer = Annotated[int, BeforeValidator(_read_integer), Field(ge=-(2**63), lt=2**63)]
+PositiveInteger = Annotated[int, BeforeValidator(_read_integer), Field(ge=1, le=10**9)]
+ResolutionParameter = Annotated[int, BeforeValidator(_read_resolution)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+ComponentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]

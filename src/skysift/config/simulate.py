@@ -1,0 +1,109 @@
+"""Simulated data sets with known truth."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from skysift.config.faults import fault
+from skysift.config.modulation import Modulation
+from skysift.config.scalars import Name, PositiveInteger, Real
+from skysift.config.section import REQUIRED, Section, expand_list, key, without_nulls
+
+__all__ = ["DEFAULT_SET", "SimulateSet", "Simulation"]
+
+DEFAULT_SET = "simulated"
+
+
+class SimulateSet(Section):
+    """Replicates of one truth.
+
+    Attributes
+    ----------
+    replicates : how many data sets
+    truth : component or template name to norm
+    modulate : component or template name to list of `Modulation` with fixed hyper-parameters
+    """
+
+    replicates: PositiveInteger = key(1, "number of data sets drawn", example=20, le=1000)
+    truth: dict[Name, Real] = key(
+        REQUIRED,
+        "true norms, by component (its template is drawn) or by template",
+        example={"gce": 0.9, "model_o_gas": 8},
+        min_length=1,
+    )
+    modulate: dict[Name, list[Modulation]] = key(
+        None,
+        "Gaussian processes drawn on some of these, with numbers for all hyper-parameters",
+        example={"model_o_gas": {"lengthscale": "0.2 rad", "variance": 0.01}},
+        default_factory=dict,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        data = without_nulls(data)
+        if isinstance(data, dict) and isinstance(data.get("truth"), dict):
+            data = {**data, "truth": without_nulls(data["truth"])}
+        if isinstance(data, dict) and isinstance(data.get("modulate"), dict):
+            modulate = without_nulls(data["modulate"])
+            for name in modulate:
+                modulate = expand_list(modulate, name)
+            data = {**data, "modulate": modulate}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, norm in self.truth.items():
+            if norm < 0:
+                raise fault("true norms >= 0", "a sky cannot emit less than nothing", f"truth.{name}: {norm:g}")
+        if not any(self.truth.values()):
+            raise fault("at least one true norm above 0", "an empty sky has no counts", "norms all 0")
+        for name, kernels in self.modulate.items():
+            if name not in self.truth:
+                raise fault(
+                    f"a true norm for {name} in truth", f"add truth.{name}, or leave modulate.{name} out",
+                    f"modulate.{name} without truth.{name}",
+                )  # fmt: skip
+            if any(kernel.hyper != "fixed" or kernel.mean is not None for kernel in kernels):
+                raise fault(
+                    "numbers for all hyper-parameters of a field that is drawn, and no prior on its mean",
+                    "write for example {lengthscale: 0.2 rad, variance: 0.01}",
+                    f"a prior in modulate.{name}",
+                )
+        return self
+
+
+class Simulation(Section):
+    """Simulated data sets, by name.
+
+    Attributes
+    ----------
+    sets : name to `SimulateSet`; one set alone is named ``simulated``
+    """
+
+    sets: dict[Name, SimulateSet] = key(
+        REQUIRED,
+        "sets of replicates; the keys of one set may stand directly under `simulate`, it is then named `simulated`",
+        example={"model_o": {"replicates": 20, "truth": {"gce": 0.9, "model_o_gas": 8}}},
+        min_length=1,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        if not isinstance(data, dict):
+            return data
+        if "sets" not in data:
+            return {"sets": {DEFAULT_SET: data}}
+        return {**data, "sets": without_nulls(data["sets"])}
+
+    @property
+    def data_names(self) -> list[str]:
+        """Names of the data sets: ``<set>-000``, ``<set>-001``, ..."""
+        return [data for name in self.sets for data in self.data_of(name)]
+
+    def data_of(self, name: str) -> list[str]:
+        """Return the names of the data sets of one set."""
+        return [f"{name}-{number:03d}" for number in range(self.sets[name].replicates)]

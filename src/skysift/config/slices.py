@@ -1,0 +1,295 @@
+"""What each step reads of an analysis, so that a changed key redoes only the steps that it concerns."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from skysift.config.analysis import Analysis
+from skysift.config.components import Component, Model
+from skysift.config.engines import EngineStep
+from skysift.config.fits import Recipe
+from skysift.config.modulation import Modulation
+from skysift.config.observation import Observation
+from skysift.config.quantities import Degrees
+from skysift.config.scalars import ComponentName, Integer, Name, PositiveInteger, Real
+from skysift.config.section import REQUIRED, Section, key
+from skysift.config.systematics import region_name
+
+__all__ = [
+    "SLICES",
+    "AnySlice",
+    "FitSlice",
+    "MovedSignal",
+    "ObservationSlice",
+    "ReportSlice",
+    "SidebandsSlice",
+    "SimulateSlice",
+    "TrueComponent",
+    "make_slices",
+]
+
+
+class MovedSignal(Section):
+    """The template that is moved to the sidebands, and where to.
+
+    Attributes
+    ----------
+    template : name of the signal's template
+    longitudes_deg : centres of the sidebands, at latitude 0
+    regions : name of each sideband to its longitude in deg
+    """
+
+    template: Name = key(REQUIRED, "template of the signal", example="nfw_squared")
+    longitudes_deg: list[Degrees] = key(
+        REQUIRED, "longitudes of the sidebands", example=["30 deg"], unit="angle", alias="longitudes"
+    )
+
+    @property
+    def regions(self) -> dict[str, float]:
+        """Name of each sideband to the longitude of its centre, deg."""
+        return {region_name(longitude_deg): longitude_deg for longitude_deg in self.longitudes_deg}
+
+
+class ObservationSlice(Section):
+    """What `prepare` reads.
+
+    Attributes
+    ----------
+    run, seed : of the analysis; the synthetic sky is drawn with the seed
+    observation : `Observation`
+    templates : names of all templates that the run uses
+    sidebands : `MovedSignal` or None
+    """
+
+    run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
+    seed: Integer = key(REQUIRED, "seed of the run", example=1)
+    observation: Observation = key(REQUIRED, "what was observed", example={})
+    templates: list[Name] = key(REQUIRED, "templates that the run uses", example=["bubbles"])
+    sidebands: MovedSignal | None = key(None, "the signal moved to the sidebands", example={})
+
+
+class TrueComponent(Section):
+    """One component of a simulated sky.
+
+    Attributes
+    ----------
+    template : name of its template
+    norm : its true norm
+    modulate : list of `Modulation` with fixed hyper-parameters; empty for none
+    """
+
+    template: Name = key(REQUIRED, "its template", example="nfw_squared")
+    norm: Real = key(REQUIRED, "its true norm", example=0.9)
+    modulate: list[Modulation] = key(None, "fields drawn on it", example=[], default_factory=list)
+
+
+class SimulateSlice(Section):
+    """What `simulate` reads for one set.
+
+    Attributes
+    ----------
+    run, seed : of the analysis
+    name : of the set
+    replicates : how many data sets
+    truth : name in the configuration (component or template) to `TrueComponent`
+    data_names : ``<name>-000``, ``<name>-001``, ...
+    """
+
+    run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
+    seed: Integer = key(REQUIRED, "seed of the run", example=1)
+    name: Name = key(REQUIRED, "name of the set", example="simulated")
+    replicates: PositiveInteger = key(REQUIRED, "number of data sets", example=20)
+    truth: dict[Name, TrueComponent] = key(REQUIRED, "what is drawn", example={})
+
+    @property
+    def data_names(self) -> list[str]:
+        """Names of the data sets."""
+        return [f"{self.name}-{number:03d}" for number in range(self.replicates)]
+
+
+class FitSlice(Section):
+    """What `fit` (and `diagnose`) reads for one fit.
+
+    Attributes
+    ----------
+    run, seed, device, threads : of the analysis
+    name : of the fit
+    model : `Model`, with what the fit changes in it; ``model.components[name]`` is a `Component`
+    sequence : list of engine steps, each with ``name`` and ``settings``; empty for a recipe
+    recipe : `Recipe` or None
+    """
+
+    run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
+    seed: Integer = key(REQUIRED, "seed of the run", example=1)
+    device: Literal["auto", "cpu", "cuda"] = key(REQUIRED, "where tensors live", example="cpu")
+    threads: PositiveInteger = key(REQUIRED, "threads of the fit", example=1)
+    name: Name = key(REQUIRED, "name of the fit", example="mvn")
+    model: Model = key(REQUIRED, "what is fitted", example={})
+    sequence: list[EngineStep] = key(None, "engines in a row", example=["map"], default_factory=list)
+    recipe: Recipe | None = key(None, "a published procedure", example="legacy")
+
+
+class SidebandsSlice(Section):
+    """What `sidebands` reads.
+
+    Attributes
+    ----------
+    run, seed : of the analysis
+    signal : name of the signal component
+    fits : names of the fits that get the systematic
+    longitudes_deg : centres of the sidebands
+    regions : name of each sideband to its longitude in deg
+    """
+
+    run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
+    seed: Integer = key(REQUIRED, "seed of the run", example=1)
+    signal: ComponentName = key(REQUIRED, "the signal component", example="gce")
+    fits: list[Name] = key(REQUIRED, "fits that get the systematic", example=["best"])
+    longitudes_deg: list[Degrees] = key(
+        REQUIRED, "longitudes of the sidebands", example=["30 deg"], unit="angle", alias="longitudes"
+    )
+
+    @property
+    def regions(self) -> dict[str, float]:
+        """Name of each sideband to the longitude of its centre, deg."""
+        return {region_name(longitude_deg): longitude_deg for longitude_deg in self.longitudes_deg}
+
+
+class ReportSlice(Section):
+    """What the gathering steps read.
+
+    Attributes
+    ----------
+    run, seed : of the analysis
+    data : names of all data sets
+    fits : name of each fit to its data sets
+    models : name of each fit to its components: name to `Component`
+    tempered : names of the fits that are not posteriors
+    truth : set to component or template to norm; empty when the observed counts are fitted
+    signal : component of interest: that of the sidebands, or ``gce`` where there is one; None otherwise
+    sideband_fits, sideband_regions : names; empty without the systematic
+    """
+
+    run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
+    seed: Integer = key(REQUIRED, "seed of the run", example=1)
+    data: list[Name] = key(REQUIRED, "all data sets", example=["observed"])
+    fits: dict[Name, list[Name]] = key(REQUIRED, "data sets of each fit", example={"mvn": ["observed"]})
+    models: dict[Name, dict[ComponentName, Component]] = key(REQUIRED, "components of each fit", example={})
+    tempered: list[Name] = key(None, "fits that are not posteriors", example=["legacy"], default_factory=list)
+    truth: dict[Name, dict[Name, TrueComponent]] = key(None, "what was drawn", example={}, default_factory=dict)
+    signal: ComponentName | None = key(None, "component of interest", example="gce")
+    sideband_fits: list[Name] = key(None, "fits with the systematic", example=["best"], default_factory=list)
+    sideband_regions: list[str] = key(None, "sidebands", example=["l+30"], default_factory=list)
+
+
+AnySlice = ObservationSlice | SimulateSlice | FitSlice | SidebandsSlice | ReportSlice
+SLICES: dict[str, type[Section]] = {
+    "observation": ObservationSlice,
+    "simulate": SimulateSlice,
+    "fit": FitSlice,
+    "sidebands": SidebandsSlice,
+    "report": ReportSlice,
+}
+
+
+def make_slices(analysis: Analysis) -> dict[str, AnySlice]:
+    """Return the slices: ``observation``, ``simulate-<set>``, ``fit-<fit>``, ``sidebands``, ``report``."""
+    slices: dict[str, AnySlice] = {"observation": _observation(analysis)}
+    if analysis.simulate is not None:
+        slices |= {f"simulate-{name}": _simulate(analysis, name) for name in analysis.simulate.sets}
+    slices |= {f"fit-{name}": _fit(analysis, name) for name in analysis.fits}
+    if analysis.sidebands is not None:
+        slices["sidebands"] = SidebandsSlice.model_construct(
+            run=analysis.run,
+            seed=analysis.seed,
+            signal=analysis.sidebands.signal,
+            fits=analysis.sideband_fits(),
+            longitudes=analysis.sidebands.longitudes_deg,
+        )
+    slices["report"] = _report(analysis)
+    return slices
+
+
+def _observation(analysis: Analysis) -> ObservationSlice:
+    models = [analysis.model, *(analysis.model_of(fit) for fit in analysis.fits)]
+    used = {component.template for model in models for component in model.components.values()}
+    sets = analysis.simulate.sets if analysis.simulate else {}
+    used |= {part.template for name in sets for part in _truth(analysis, name).values()}
+    moved = None
+    if analysis.sidebands is not None:
+        moved = MovedSignal.model_construct(
+            template=_signal_template(analysis), longitudes=analysis.sidebands.longitudes_deg
+        )
+    return ObservationSlice.model_construct(
+        run=analysis.run,
+        seed=analysis.seed,
+        observation=analysis.observation,
+        templates=sorted(used),
+        sidebands=moved,
+    )
+
+
+def _signal_template(analysis: Analysis) -> str:
+    assert analysis.sidebands is not None  # noqa: S101 - for the type checker; the only caller asks first
+    signal = analysis.sidebands.signal
+    models = [analysis.model, *(analysis.model_of(fit) for fit in analysis.sideband_fits())]
+    return next(model.components[signal].template for model in models if signal in model.components)
+
+
+def _truth(analysis: Analysis, name: str) -> dict[str, TrueComponent]:
+    assert analysis.simulate is not None  # noqa: S101 - for the type checker; the only callers ask first
+    chosen = analysis.simulate.sets[name]
+    return {
+        part: TrueComponent.model_construct(
+            template=template_of(analysis, part), norm=norm, modulate=chosen.modulate.get(part, [])
+        )
+        for part, norm in chosen.truth.items()
+    }
+
+
+def template_of(analysis: Analysis, part: str) -> str:
+    """Return the template of a name in ``truth``: that of the component so named, else the name itself."""
+    component = analysis.model.components.get(part)
+    return component.template if component is not None else part
+
+
+def _simulate(analysis: Analysis, name: str) -> SimulateSlice:
+    assert analysis.simulate is not None  # noqa: S101 - for the type checker; the only caller asks first
+    return SimulateSlice.model_construct(
+        run=analysis.run,
+        seed=analysis.seed,
+        name=name,
+        replicates=analysis.simulate.sets[name].replicates,
+        truth=_truth(analysis, name),
+    )
+
+
+def _fit(analysis: Analysis, name: str) -> FitSlice:
+    return FitSlice.model_construct(
+        run=analysis.run,
+        seed=analysis.seed,
+        device=analysis.device,
+        threads=analysis.threads,
+        name=name,
+        model=analysis.model_of(name),
+        sequence=analysis.fits[name].sequence,
+        recipe=analysis.fits[name].recipe,
+    )
+
+
+def _report(analysis: Analysis) -> ReportSlice:
+    sets = analysis.simulate.sets if analysis.simulate else {}
+    wanted = analysis.sidebands.signal if analysis.sidebands else "gce"
+    models = {name: analysis.model_of(name).components for name in analysis.fits}
+    return ReportSlice.model_construct(
+        run=analysis.run,
+        seed=analysis.seed,
+        data=analysis.all_data(),
+        fits=analysis.fit_data(),
+        models=models,
+        tempered=[name for name, fit in analysis.fits.items() if fit.recipe is not None],
+        truth={name: _truth(analysis, name) for name in sets},
+        signal=wanted if any(wanted in components for components in models.values()) else None,
+        sideband_fits=analysis.sideband_fits(),
+        sideband_regions=analysis.sideband_regions(),
+    )
