@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skysift.storage.healpix import HealpixMap, read_fits_map
+from skysift.storage.healpix import FitsMap, read_fits_map
 from skysift.storage.npy import read_npy
 
-__all__ = ["HealpixMap", "read_fits_map", "read_npy"]
+__all__ = ["FitsMap", "read_fits_map", "read_npy"]

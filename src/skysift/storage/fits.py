@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def _open(place: Path) -> Iterator[tuple[IO[bytes], bool]]:
             return
         with gzip.GzipFile(fileobj=raw) as stream:
             try:
-                yield stream, True
+                yield cast("IO[bytes]", stream), True
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise InputError(place, "gzip", error, "a whole gzip file", _FETCH) from error
 
@@ -88,7 +88,10 @@ def scan_units(path: str | Path, field: str = "file") -> list[Unit]:
             check_size(place, name, size, held if is_gzip else held - position, _GZIP_RATIO if is_gzip else 1)
             units.append(Unit(len(units), header, start, position, size))
             padded = -(-size // _BLOCK) * _BLOCK
-            _skip(stream, size, padded, place, name)
+            if is_gzip:
+                _skip(stream, size, padded, place, name)
+            else:
+                stream.seek(padded, io.SEEK_CUR)
             position += padded
             if position > min(MAX_BYTES, held * _GZIP_RATIO):
                 raise InputError(place, name, f"{position} bytes and more", "a file of honest size", _FETCH)
@@ -137,10 +140,7 @@ def _data_bytes(header: fits.Header, place: Path, number: int) -> int:
 
 
 def _skip(stream: IO[bytes], size: int, padded: int, place: Path, name: str) -> None:
-    """Go over data; a missing end of the padding does no harm, missing data does."""
-    if not isinstance(stream, gzip.GzipFile):
-        stream.seek(padded, io.SEEK_CUR)
-        return
+    """Go over packed data; a missing end of the padding does no harm, missing data does."""
     left = padded
     while left > 0:
         got = len(stream.read(min(left, 2**20)))

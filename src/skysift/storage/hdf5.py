@@ -8,4 +8,6 @@ from skysift.storage.reader import Reader, open_reader, read
 from skysift.storage.schema import Dataset, Field, File
 from skysift.storage.writer import write
 
-__all__ = ["Dataset", "Field", "File", "Provenance", "Reader", "check_writable", "collect", "open_reader", "read", "write"]
+__all__ = [
+    "Dataset", "Field", "File", "Provenance", "Reader", "check_writable", "collect", "open_reader", "read", "write",
+]  # fmt: skip

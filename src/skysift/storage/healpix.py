@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from skysift.storage.fits import Unit, card, find_unit, read_table_unit, scan_un
 if TYPE_CHECKING:
     from astropy.io import fits
 
-__all__ = ["HealpixMap", "read_fits_map"]
+__all__ = ["FitsMap", "read_fits_map"]
 
 _PIXEL_COLUMNS = {"PIX", "PIXEL", "PIXELS"}
 _CHANNEL = re.compile(r"(CHANNEL|ENERGY|BIN)[ _]?\d+", re.IGNORECASE)
@@ -31,7 +31,7 @@ _TABLES_OF_ENERGIES = ("EBOUNDS", "ENERGIES")
 
 
 @dataclass(frozen=True)
-class HealpixMap:
+class FitsMap:
     """A HEALPix map as a FITS file holds it.
 
     Parameters
@@ -45,24 +45,24 @@ class HealpixMap:
     energy_edges : (energy + 1,) of a counts cube, None without such a table
     energies : (energy,) of a cube of values at energies, None without such a table
     energy_unit : of the two above, "" when silent
-    columns : the columns that were read
+    column : the columns that were read
     hdu : number of the table
     """
 
     array: np.ndarray
-    unit: str
-    nside: int
-    ordering: str | None
-    coordsys: str | None
+    unit: str = ""
+    nside: int | None = None
+    ordering: str | None = None
+    coordsys: str | None = None
     pixels: np.ndarray | None = None
     energy_edges: np.ndarray | None = None
     energies: np.ndarray | None = None
     energy_unit: str = ""
-    columns: tuple[str, ...] = field(default=())
+    column: tuple[str, ...] = ()
     hdu: int = 1
 
 
-def read_fits_map(path: str | Path, hdu: int | str | None = None, field: str | int | None = None) -> HealpixMap:
+def read_fits_map(path: str | Path, hdu: int | str | None = None, field: str | int | None = None) -> FitsMap:
     """Read a HEALPix map from a FITS file, plain or gzipped.
 
     Parameters
@@ -89,12 +89,11 @@ def read_fits_map(path: str | Path, hdu: int | str | None = None, field: str | i
     columns = _choose_columns(names, field, place)
     nside = _stated_nside(unit, place)
     parts = [_read_column(rows, name, nside, pixels, place) for name in columns]
-    array = parts[0] if len(parts) == 1 and field is not None else np.concatenate([np.atleast_2d(part) for part in parts])
-    if array.ndim == 2 and len(array) == 1 and not _CHANNEL.fullmatch(columns[0]):
-        array = array[0]
+    is_cube = len(parts) > 1 or bool(_CHANNEL.fullmatch(columns[0]) and field is None)
+    array = np.concatenate([np.atleast_2d(part) for part in parts]) if is_cube else parts[0]
     nside = _check_length(nside, array.shape[-1], pixels, place, unit)
     edges, energies, energy_unit = _read_energies(units, unit, place)
-    return HealpixMap(
+    return FitsMap(
         array,
         str(card(unit.header, f"TUNIT{names.index(columns[0]) + 1}") or ""),
         nside,
@@ -214,9 +213,7 @@ def _translate(unit: Unit, cards: tuple[str, ...], known: Mapping[str, str], pla
     return None
 
 
-def _read_energies(
-    units: list[Unit], unit: Unit, place: Path
-) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+def _read_energies(units: list[Unit], unit: Unit, place: Path) -> tuple[np.ndarray | None, np.ndarray | None, str]:
     """Return edges or energies of the cube from the table beside it."""
     wanted = {str(card(unit.header, "BANDSHDU") or "").upper(), f"{unit.name}_BANDS", *_TABLES_OF_ENERGIES}
     table = next((other for other in units if other.is_table and other.name in wanted and other is not unit), None)

@@ -170,9 +170,7 @@ def write_posterior(path: str | Path, posterior: Posterior) -> None:
     given = posterior.provenance
     provenance = given if isinstance(given, Provenance) else Provenance(**given)
     attributes = {**posterior.attributes, **known}
-    write(
-        path, format=_FORMAT, version=_VERSION, datasets=datasets, attributes=attributes, provenance=provenance
-    )  # fmt: skip
+    write(path, format=_FORMAT, version=_VERSION, datasets=datasets, attributes=attributes, provenance=provenance)
 
 
 def _add_group(
@@ -233,9 +231,7 @@ def _add_stages(datasets: dict[str, Dataset], posterior: Posterior) -> None:
     _add_table(datasets, "stage_cost", ("stage", "name", "value"), costs)
     rows = [(-1, check) for check in posterior.checks]
     rows += [(number, check) for number, stage in enumerate(stages) for check in stage.checks]
-    table = [
-        (at, row.name, _number(row.value), _spell(row.threshold), row.colour, row.advice) for at, row in rows
-    ]  # fmt: skip
+    table = [(at, row.name, _number(row.value), _spell(row.threshold), row.colour, row.advice) for at, row in rows]
     _add_table(datasets, "checks", ("stage", "name", "value", "threshold", "colour", "advice"), table)
     for number, stage in enumerate(stages):
         for name, trace in stage.traces.items():
@@ -280,7 +276,7 @@ def read_posterior(path: str | Path) -> Posterior:
     InputError : another file, a cut or damaged one, or a hostile one
     """
     file = read(path, format=_FORMAT, version=_VERSION, wanted={"posterior/*": None})
-    groups = {
+    groups: dict[str, Any] = {
         member: {name: _variable(data, len(leading)) for name, data in _members(file, group).items()}
         for group, (member, leading) in _GROUPS.items()
     }

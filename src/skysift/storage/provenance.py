@@ -69,7 +69,7 @@ def collect(
 
 
 def _digest_inputs(paths: list[Path]) -> dict[str, str]:
-    """Name inputs by as many last parts of their paths as tell them apart, so that the place of a run leaves no trace."""
+    """Name inputs by as few last parts of their paths as tell them apart: the place of a run leaves no trace."""
     depth = 1
     while len({path.parts[-depth:] for path in paths}) < len(set(paths)) and depth < 8:
         depth += 1

@@ -47,7 +47,8 @@ class Reader:
 
     def dtype(self, name: str) -> np.dtype[Any]:
         """Return the type of a dataset."""
-        return np.dtype(self._handle(name).dtype)
+        found: np.dtype[Any] = self._handle(name).dtype
+        return found
 
     def unit(self, name: str) -> str:
         """Return the unit of a dataset, "" for none."""
@@ -63,7 +64,7 @@ class Reader:
         """
         handle = self._handle(name)
         if h5py.check_string_dtype(handle.dtype) is not None:
-            return self._read_text(name)[part]
+            return np.asarray(self._read_text(name)[part])
         try:
             array = np.asarray(handle[part])
         except (OSError, RuntimeError) as error:
@@ -88,8 +89,8 @@ class Reader:
         ------
         InputError : one is missing or differs
         """
-        for pattern, want in wanted.items():
-            want = want if isinstance(want, Field) else Field(unit=want)
+        for pattern, given in wanted.items():
+            want = given if isinstance(given, Field) else Field(unit=given)
             names = [name for name in self.names if fnmatch.fnmatchcase(name, pattern)]
             if not names and "*" not in pattern:
                 self._handle(pattern)
@@ -127,7 +128,7 @@ class Reader:
             raise InputError(self.path, name, "checksum differs", "the checksum in the file", _AGAIN)
 
 
-def read(path: str | Path, *, format: str, version: int = 1, wanted: Wanted | None = None) -> File:  # noqa: A002
+def read(path: str | Path, *, format: str, version: int = 1, wanted: Wanted | None = None) -> File:
     """Read a whole file.
 
     Parameters
@@ -149,7 +150,7 @@ def read(path: str | Path, *, format: str, version: int = 1, wanted: Wanted | No
 def open_reader(
     path: str | Path,
     *,
-    format: str,  # noqa: A002
+    format: str,
     version: int = 1,
     wanted: Wanted | None = None,
 ) -> Iterator[Reader]:

@@ -26,7 +26,7 @@ _LAYOUT = ("v110", "v110")
 def write(
     path: str | Path,
     *,
-    format: str,  # noqa: A002 - the word of the file itself
+    format: str,
     version: int = 1,
     datasets: Mapping[str, Dataset],
     attributes: Mapping[str, Any] | None = None,
@@ -217,6 +217,10 @@ def _scale(file: h5py.File, name: str, axis: str, size: int) -> h5py.Dataset:
         found = group.get(axis)
         if isinstance(found, h5py.Dataset) and found.shape == (size,):
             break
+        if found is not None and group == file[name].parent:
+            raise ValueError(
+                f"{name}: axis {axis} has {size} entries, {found.name} has shape {getattr(found, 'shape', None)}"
+            )
         if group.name == "/":
             found = file[name].parent.create_dataset(axis, data=np.arange(size, dtype=np.int64))
             found.attrs["index"] = True
