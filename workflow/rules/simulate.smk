@@ -1,0 +1,42 @@
+# The data: counts that were observed, or drawn from a truth.
+
+
+rule observe:
+    input:
+        config=f"{RUN}/config/observation.yaml",
+        observation=f"{RUN}/observation.h5",
+    output:
+        f"{RUN}/data/observed.h5",
+    log:
+        f"{RUN}/logs/data/observed.log",
+    conda:
+        "../../envs/skysift.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: MAPS_MB * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code_digest("observe"),
+    shell:
+        "skysift observe --config {input.config} --observation {input.observation} --out {output} > {log} 2>&1"
+
+
+rule simulate:
+    input:
+        config=f"{RUN}/config/simulate-{{set}}.yaml",
+        observation=f"{RUN}/observation.h5",
+    output:
+        f"{RUN}/data/{{set}}-{{replicate}}.h5",
+    log:
+        f"{RUN}/logs/data/{{set}}-{{replicate}}.log",
+    conda:
+        "../../envs/skysift.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: MAPS_MB * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code_digest("simulate"),
+    shell:
+        "skysift simulate --config {input.config} --observation {input.observation}"
+        " --data {wildcards.set}-{wildcards.replicate} --out {output} > {log} 2>&1"
