@@ -13,7 +13,9 @@ from skysift.config.observation import Observation
 from skysift.config.quantities import Degrees
 from skysift.config.scalars import ComponentName, Integer, Name, PositiveInteger, Real
 from skysift.config.section import REQUIRED, Section, key
-from skysift.config.systematics import region_name
+from skysift.config.simulate import SimulateSet
+from skysift.config.systematics import Sidebands, region_name
+from skysift.config.writer import plain
 
 __all__ = [
     "SLICES",
@@ -26,6 +28,7 @@ __all__ = [
     "SimulateSlice",
     "TrueComponent",
     "make_slices",
+    "template_of",
 ]
 
 
@@ -129,22 +132,17 @@ class FitSlice(Section):
     recipe: Recipe | None = key(None, "a published procedure", example="legacy")
 
 
-class SidebandsSlice(Section):
-    """What `sidebands` reads.
+class SidebandsSlice(FitSlice):
+    """What `sidebands` reads for one fit: everything of the fit, and where to repeat it.
 
     Attributes
     ----------
-    run, seed : of the analysis
     signal : name of the signal component
-    fits : names of the fits that get the systematic
     longitudes_deg : centres of the sidebands
     regions : name of each sideband to its longitude in deg
     """
 
-    run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
-    seed: Integer = key(REQUIRED, "seed of the run", example=1)
     signal: ComponentName = key(REQUIRED, "the signal component", example="gce")
-    fits: list[Name] = key(REQUIRED, "fits that get the systematic", example=["best"])
     longitudes_deg: list[Degrees] = key(
         REQUIRED, "longitudes of the sidebands", example=["30 deg"], unit="angle", alias="longitudes"
     )
@@ -193,19 +191,15 @@ SLICES: dict[str, type[Section]] = {
 
 
 def make_slices(analysis: Analysis) -> dict[str, AnySlice]:
-    """Return the slices: ``observation``, ``simulate-<set>``, ``fit-<fit>``, ``sidebands``, ``report``."""
+    """Return the slices: ``observation``, ``simulate-<set>``, ``fit-<fit>``, ``sidebands-<fit>``, ``report``."""
     slices: dict[str, AnySlice] = {"observation": _observation(analysis)}
-    if analysis.simulate is not None:
-        slices |= {f"simulate-{name}": _simulate(analysis, name) for name in analysis.simulate.sets}
+    sets = analysis.simulate.sets if analysis.simulate else {}
+    slices |= {f"simulate-{name}": _simulate(analysis, name, chosen) for name, chosen in sets.items()}
     slices |= {f"fit-{name}": _fit(analysis, name) for name in analysis.fits}
     if analysis.sidebands is not None:
-        slices["sidebands"] = SidebandsSlice.model_construct(
-            run=analysis.run,
-            seed=analysis.seed,
-            signal=analysis.sidebands.signal,
-            fits=analysis.sideband_fits(),
-            longitudes=analysis.sidebands.longitudes_deg,
-        )
+        slices |= {
+            f"sidebands-{name}": _sidebands(analysis, name, analysis.sidebands) for name in analysis.sideband_fits()
+        }
     slices["report"] = _report(analysis)
     return slices
 
@@ -214,31 +208,23 @@ def _observation(analysis: Analysis) -> ObservationSlice:
     models = [analysis.model, *(analysis.model_of(fit) for fit in analysis.fits)]
     used = {component.template for model in models for component in model.components.values()}
     sets = analysis.simulate.sets if analysis.simulate else {}
-    used |= {part.template for name in sets for part in _truth(analysis, name).values()}
-    moved = None
-    if analysis.sidebands is not None:
-        moved = MovedSignal.model_construct(
-            template=_signal_template(analysis), longitudes=analysis.sidebands.longitudes_deg
-        )
+    used |= {part.template for chosen in sets.values() for part in _truth(analysis, chosen).values()}
     return ObservationSlice.model_construct(
         run=analysis.run,
         seed=analysis.seed,
         observation=analysis.observation,
         templates=sorted(used),
-        sidebands=moved,
+        sidebands=_moved_signal(analysis, analysis.sidebands) if analysis.sidebands else None,
     )
 
 
-def _signal_template(analysis: Analysis) -> str:
-    assert analysis.sidebands is not None  # noqa: S101 - for the type checker; the only caller asks first
-    signal = analysis.sidebands.signal
-    models = [analysis.model, *(analysis.model_of(fit) for fit in analysis.sideband_fits())]
-    return next(model.components[signal].template for model in models if signal in model.components)
+def _moved_signal(analysis: Analysis, sidebands: Sidebands) -> MovedSignal:
+    models = [analysis.model_of(fit) for fit in analysis.sideband_fits()]
+    template = next(model.components[sidebands.signal].template for model in models)
+    return MovedSignal.model_validate({"template": template, "longitudes": plain(sidebands)["longitudes"]})
 
 
-def _truth(analysis: Analysis, name: str) -> dict[str, TrueComponent]:
-    assert analysis.simulate is not None  # noqa: S101 - for the type checker; the only callers ask first
-    chosen = analysis.simulate.sets[name]
+def _truth(analysis: Analysis, chosen: SimulateSet) -> dict[str, TrueComponent]:
     return {
         part: TrueComponent.model_construct(
             template=template_of(analysis, part), norm=norm, modulate=chosen.modulate.get(part, [])
@@ -253,14 +239,23 @@ def template_of(analysis: Analysis, part: str) -> str:
     return component.template if component is not None else part
 
 
-def _simulate(analysis: Analysis, name: str) -> SimulateSlice:
-    assert analysis.simulate is not None  # noqa: S101 - for the type checker; the only caller asks first
+def _simulate(analysis: Analysis, name: str, chosen: SimulateSet) -> SimulateSlice:
     return SimulateSlice.model_construct(
         run=analysis.run,
         seed=analysis.seed,
         name=name,
-        replicates=analysis.simulate.sets[name].replicates,
-        truth=_truth(analysis, name),
+        replicates=chosen.replicates,
+        truth=_truth(analysis, chosen),
+    )
+
+
+def _sidebands(analysis: Analysis, name: str, sidebands: Sidebands) -> SidebandsSlice:
+    return SidebandsSlice.model_validate(
+        {
+            **plain(_fit(analysis, name)),
+            "signal": sidebands.signal,
+            "longitudes": plain(sidebands)["longitudes"],
+        }
     )
 
 
@@ -288,7 +283,7 @@ def _report(analysis: Analysis) -> ReportSlice:
         fits=analysis.fit_data(),
         models=models,
         tempered=[name for name, fit in analysis.fits.items() if fit.recipe is not None],
-        truth={name: _truth(analysis, name) for name in sets},
+        truth={name: _truth(analysis, chosen) for name, chosen in sets.items()},
         signal=wanted if any(wanted in components for components in models.values()) else None,
         sideband_fits=analysis.sideband_fits(),
         sideband_regions=analysis.sideband_regions(),
