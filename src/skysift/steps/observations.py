@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +18,9 @@ from skysift.instruments.fermi.sources import FileSource, MapSource, SyntheticSo
 from skysift.sky.synthetic import SyntheticSky
 
 if TYPE_CHECKING:
-    from skysift.config.observation import Observation
-    from skysift.config.regions import MapFile as FileSettings
-    from skysift.config.regions import Mask
-    from skysift.config.regions import Region as RegionSettings
-    from skysift.config.slices import ObservationSlice
+    from skysift.config import MapFile as FileSettings
+    from skysift.config import Mask, Observation, ObservationSlice
+    from skysift.config import Region as RegionSettings
 
 __all__ = ["layout_of", "region_of", "source_of"]
 
@@ -51,9 +50,13 @@ def source_of(observation: Observation, place: Path) -> MapSource:
         found = ", ".join(f"{edge:g} GeV" for edge in edges)
         wanted = ", ".join(f"{edge:g} GeV" for edge in ENERGY_EDGES_GEV)
         raise InputError(place, "observation.energy_edges", found, wanted, "leave it out with data: fermi")
-    from skysift.storage.registry import find_folder
+    return fermi_source(_find_fermi(), files)
 
-    return fermi_source(find_folder("fermi"), files)
+
+def _find_fermi() -> Path:
+    roots = [Path(os.environ["SKYSIFT_DATA"])] if "SKYSIFT_DATA" in os.environ else []
+    roots.append(Path(__file__).resolve().parents[4] / "shared" / "data")
+    return next((root / "fermi" for root in roots if (root / "fermi").is_dir()), roots[0] / "fermi")
 
 
 def layout_of(settings: ObservationSlice) -> Layout:

@@ -12,7 +12,7 @@ from skysift.errors import InputError
 from skysift.geometry.healpix import pixel_vectors
 from skysift.geometry.regions import Region
 from skysift.instruments.fermi import checks
-from skysift.instruments.fermi.maps import SkyMap, check_same_nside
+from skysift.instruments.fermi.maps import SkyMap, check_same_nside, different_nside
 from skysift.instruments.fermi.observation import Observation, Sideband
 from skysift.instruments.fermi.sources import MapSource
 from skysift.sky.templates import moved_template
@@ -84,18 +84,29 @@ def assemble(source: MapSource, layout: Layout, templates: Sequence[str], nside:
 
 
 def cut_counts(
-    entry: SkyMap, observation: Observation, allow_noninteger: bool
+    entry: SkyMap, observation: Observation, *, nside: int | None = None, allow_noninteger: bool = False
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Return counts (E, P) on the stored pixels of an observation, checked, with warnings.
+
+    Parameters
+    ----------
+    entry : full-sky counts
+    observation : has the pixels
+    nside : resolution that the configuration asks for; None when the map must have the observation's own
+    allow_noninteger : round fractional counts, with a warning
 
     Raises
     ------
     InputError : counts that are no counts, or photons where exposure or all templates vanish
     """
-    checks.check_energies(entry, observation.energies)
+    checks.check_energies(entry, observation.energy_edges_gev)
+    if nside is None and entry.nside != observation.nside:
+        raise different_nside(entry.place, f"{entry.name} {entry.nside}, observation {observation.nside}")
+    warnings = checks.check_counts(entry, allow_noninteger=allow_noninteger)
+    entry = entry.at_nside(observation.nside)
     stored = np.zeros(entry.values.shape[-1], dtype=bool)
     stored[observation.pixels] = True
-    warnings = checks.check_counts(entry, stored, allow_noninteger)
+    checks.check_covered(entry, stored)
     exposure = np.zeros(entry.values.shape)
     exposure[:, observation.pixels] = observation.exposure_cm2_s
     checks.check_seen(entry, exposure, stored)
@@ -114,7 +125,7 @@ def _read_all(
     entries += [source.read("mask", name) for name in mask_names]
     entries += [source.read("template", name) for name in dict.fromkeys((*templates, *signal))]
     for entry in entries:
-        checks.check_energies(entry, len(source.energy_edges_gev) - 1)
+        checks.check_energies(entry, source.energy_edges_gev)
         if entry.role == "mask":
             checks.check_mask(entry)
     if nside is None:

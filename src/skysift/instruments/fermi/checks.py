@@ -13,6 +13,7 @@ from skysift.instruments.fermi.maps import SkyMap
 
 __all__ = [
     "check_counts",
+    "check_covered",
     "check_energies",
     "check_energy_edges",
     "check_explained",
@@ -39,14 +40,17 @@ def check_energy_edges(edges_gev: NDArray[np.float64], place: str) -> None:
         raise InputError(place, field, f"{len(edges_gev)} edges", "at least two", "give both edges of each bin")
 
 
-def check_energies(entry: SkyMap, energies: int) -> None:
-    """Raise an `InputError` unless a map has one row per energy bin (masks: one row)."""
-    wanted = 1 if entry.role == "mask" else energies
+def check_energies(entry: SkyMap, edges_gev: NDArray[np.float64]) -> None:
+    """Raise an `InputError` unless a map has one row per energy bin (masks: one row) with these edges (E + 1,), GeV."""
+    wanted = 1 if entry.role == "mask" else len(edges_gev) - 1
+    remedy = "correct observation.energy_edges, or the file"
     if len(entry.values) != wanted:
-        raise InputError(
-            entry.place, entry.field, f"{len(entry.values)} energy bins", f"{wanted} energy bins",
-            "correct observation.energy_edges, or the file",
-        )  # fmt: skip
+        found = f"{len(entry.values)} energy bins"
+        raise InputError(entry.place, entry.field, found, f"{wanted} energy bins", remedy)
+    stated = entry.energy_edges_gev
+    if stated is not None and (len(stated) != len(edges_gev) or not np.allclose(stated, edges_gev, rtol=1e-4)):
+        found, listing = (", ".join(f"{edge:g}" for edge in edges) for edges in (stated, edges_gev))
+        raise InputError(entry.place, f"energies of {entry.field}", f"{found} GeV", f"{listing} GeV", remedy)
 
 
 def check_total(entry: SkyMap, member: Member) -> None:
@@ -59,20 +63,18 @@ def check_total(entry: SkyMap, member: Member) -> None:
         )  # fmt: skip
 
 
-def check_counts(entry: SkyMap, region: NDArray[np.bool_], allow_noninteger: bool) -> tuple[str, ...]:
+def check_counts(entry: SkyMap, *, allow_noninteger: bool = False) -> tuple[str, ...]:
     """Check a counts map; return warnings.
 
     Parameters
     ----------
     entry : counts, (E, 12 nside^2)
-    region : (12 nside^2,) pixels in use; a partial sky must cover them
     allow_noninteger : accept fractional counts, rounded to the nearest integer, with a warning
 
     Raises
     ------
     InputError : NaN, infinite or negative values, or fractional ones that are not allowed
     """
-    _check_covered(entry, region)
     _check_finite(entry, "finite counts >= 0")
     _reject(entry, entry.values < 0, "negative values", "counts >= 0")
     fractional = entry.values != np.rint(entry.values)
@@ -87,9 +89,16 @@ def check_counts(entry: SkyMap, region: NDArray[np.bool_], allow_noninteger: boo
     return (f"{entry.place}: {_describe(entry, fractional, 'fractional counts')}; rounded",)
 
 
+def check_covered(entry: SkyMap, region: NDArray[np.bool_]) -> None:
+    """Raise an `InputError` when a partial sky lacks pixels of the region (12 nside^2,)."""
+    if entry.is_partial:
+        absent = np.isnan(entry.values) & region
+        _reject(entry, absent, "used pixels that the file does not cover", "every pixel of the region", _EXCLUDE)
+
+
 def check_exposure(entry: SkyMap, region: NDArray[np.bool_]) -> None:
     """Raise an `InputError` on NaN, infinite or negative exposure; zeros are left to the region."""
-    _check_covered(entry, region)
+    check_covered(entry, region)
     wanted = "finite values >= 0, unit cm2 s"
     _check_finite(entry, wanted)
     _reject(entry, entry.values < 0, "negative values", wanted)
@@ -103,7 +112,7 @@ def check_template(entry: SkyMap, region: NDArray[np.bool_], stored: NDArray[np.
     entry : template, (E, 12 nside^2)
     region, stored : (12 nside^2,) pixels of the fit region and all pixels in use
     """
-    _check_covered(entry, stored)
+    check_covered(entry, stored)
     wanted = "finite values >= 0, counts per pixel"
     _check_finite(entry, wanted)
     _reject(entry, entry.values < 0, "negative values", wanted)
@@ -144,12 +153,6 @@ def check_explained(
             f"counts only where one of {', '.join(templates)} is positive",
             "add a component that fills the region (such as isotropic), or mask these pixels",
         )  # fmt: skip
-
-
-def _check_covered(entry: SkyMap, region: NDArray[np.bool_]) -> None:
-    if entry.is_partial:
-        absent = np.isnan(entry.values) & region
-        _reject(entry, absent, "used pixels that the file does not cover", "every pixel of the region", _EXCLUDE)
 
 
 def _check_finite(entry: SkyMap, wanted: str) -> None:

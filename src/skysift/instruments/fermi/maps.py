@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from skysift.instruments.fermi.dataset import Role
 from skysift.storage.arrays import FitsMap, read_fits_map, read_npy
 from skysift.storage.guard import check_file
 
-__all__ = ["CONVENTIONS", "MapFile", "SkyMap", "check_same_nside", "read_map"]
+__all__ = ["CONVENTIONS", "MapFile", "SkyMap", "check_same_nside", "different_nside", "read_map"]
 
 CONVENTIONS: dict[Role, Convention] = {"counts": "sum", "template": "sum", "exposure": "mean", "mask": "any"}
 _UNSEEN = -1.6375e30  # healpy's mark of a pixel without a value
+_ENERGY_UNITS_GEV = {"eV": 1e-9, "keV": 1e-6, "MeV": 1e-3, "GeV": 1.0, "TeV": 1e3, "erg": 624.1509074460763}
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class SkyMap:
     values : (E, 12 nside^2), RING, Galactic; NaN outside a partial sky
     is_partial : whether the file covers a part of the sky only
     warnings : what was converted
+    energy_edges_gev : (E + 1,) GeV, where the file states them
     """
 
     name: str
@@ -61,6 +63,7 @@ class SkyMap:
     values: NDArray[np.float64]
     is_partial: bool = False
     warnings: tuple[str, ...] = ()
+    energy_edges_gev: NDArray[np.float64] | None = None
 
     @property
     def nside(self) -> int:
@@ -79,7 +82,7 @@ class SkyMap:
         convention = CONVENTIONS[self.role]
         values = change_resolution(self.values, nside, convention).astype(np.float64)
         note = f"{self.name}: nside {self.nside} changed to {nside} ({convention} of the fine pixels)"
-        return SkyMap(self.name, self.role, self.place, self.field, values, self.is_partial, (*self.warnings, note))
+        return replace(self, values=values, warnings=(*self.warnings, note))
 
 
 def read_map(name: str, role: Role, file: MapFile) -> SkyMap:
@@ -92,9 +95,9 @@ def read_map(name: str, role: Role, file: MapFile) -> SkyMap:
     """
     check_file(file.path, name)
     is_npy = file.path.suffix == ".npy"
-    raw = _read_npy(file, name) if is_npy else read_fits_map(file.path, file.hdu, file.column)
+    raw = _read_npy(file.path, name) if is_npy else read_fits_map(file.path, file.hdu, file.column)
     place = str(file.path)
-    field = name if is_npy else f"{', '.join(raw.column)} (HDU {1 if file.hdu is None else file.hdu})"
+    field = name if is_npy else f"{', '.join(raw.column)} (HDU {raw.hdu})"
     ordering = _agree(place, f"ORDERING of {field}", raw.ordering, file.ordering, ("ring", "nested"))
     coordsys = _agree(place, f"COORDSYS of {field}", raw.coordsys, file.coordsys, ("galactic", "equatorial"))
     values, is_partial = _full_sky(raw, place, field)
@@ -109,25 +112,29 @@ def read_map(name: str, role: Role, file: MapFile) -> SkyMap:
             )  # fmt: skip
         values = rotate_to_galactic(values, CONVENTIONS[role])
         warnings = (f"{name}: rotated from equatorial to Galactic pixels",)
-    return SkyMap(name, role, place, field, values, is_partial, warnings)
+    return SkyMap(name, role, place, field, values, is_partial, warnings, _edges_gev(raw, place))
 
 
 def check_same_nside(maps: list[SkyMap]) -> None:
     """Raise an `InputError` that lists each map's nside when they differ."""
     if len({entry.nside for entry in maps}) > 1:
-        listing = ", ".join(f"{entry.name} {entry.nside} ({entry.place})" for entry in maps)
-        raise InputError(
-            maps[0].place, "nside", listing, "one nside for counts, exposure, templates and masks",
-            "set observation.nside to bring all maps to one resolution (counts and templates are summed, "
-            "exposure is averaged, masks grow)",
-        )  # fmt: skip
+        raise different_nside(maps[0].place, ", ".join(f"{entry.name} {entry.nside}" for entry in maps))
 
 
-def _read_npy(file: MapFile, name: str) -> FitsMap:
-    array = read_npy(file.path, name)
+def different_nside(place: str, listing: str) -> InputError:
+    """Return the error of maps that differ in resolution; ``listing`` names each with its nside."""
+    return InputError(
+        place, "nside", listing, "one nside for counts, exposure, templates and masks",
+        "set observation.nside to bring all maps to one resolution (counts and templates are summed, exposure is "
+        "averaged, masks grow)",
+    )  # fmt: skip
+
+
+def _read_npy(path: Path, name: str) -> FitsMap:
+    array = read_npy(path, name)
     if array.ndim not in {1, 2}:
         found = f"shape {array.shape}"
-        raise InputError(file.path, name, found, "(pixels,) or (energies, pixels)", "save one map, or one per energy bin")
+        raise InputError(path, name, found, "(pixels,) or (energies, pixels)", "save one map, or one per energy bin")
     return FitsMap(array)
 
 
@@ -135,29 +142,27 @@ def _full_sky(raw: FitsMap, place: str, field: str) -> tuple[NDArray[np.float64]
     """Return values (E, 12 nside^2) in the file's own order, NaN where it says nothing, and whether it does so."""
     values = np.atleast_2d(np.array(raw.array, dtype=np.float64))
     if raw.pixels is not None:
-        values = _spread(raw, values, place, field)
+        full = np.full((len(values), 12 * int(raw.nside or 0) ** 2), np.nan)
+        full[:, raw.pixels] = values
+        return full, True
     try:
-        nside = check_nside(values.shape[-1])
+        check_nside(values.shape[-1])
     except ValueError as error:
         raise InputError(place, field, error, "12 nside^2 pixels", "give a HEALPix map of the full sky") from None
-    if raw.nside is not None and raw.nside != nside:
-        found = f"NSIDE {raw.nside}, but {values.shape[-1]} pixels"
-        raise InputError(place, field, found, "12 NSIDE^2 pixels", "correct the file's header")
     unseen = np.isclose(values, _UNSEEN, rtol=1e-5, atol=0.0)
-    return np.where(unseen, np.nan, values), raw.pixels is not None or bool(unseen.any())
+    return np.where(unseen, np.nan, values), bool(unseen.any())
 
 
-def _spread(raw: FitsMap, values: NDArray[np.float64], place: str, field: str) -> NDArray[np.float64]:
-    pixels = np.asarray(raw.pixels)
-    length = 12 * (raw.nside or 0) ** 2
-    if not pixels.size or pixels.min() < 0 or pixels.max() >= length:
-        found = f"{pixels.size} pixel numbers, {pixels.min(initial=0)} to {pixels.max(initial=0)}, NSIDE {raw.nside}"
-        raise InputError(place, field, found, "0 <= pixel < 12 NSIDE^2", "correct the file")
-    if len(np.unique(pixels)) != pixels.size:
-        raise InputError(place, field, "pixel numbers that appear twice", "each pixel once", "correct the file")
-    full = np.full((len(values), length), np.nan)
-    full[:, pixels] = values
-    return full
+def _edges_gev(raw: FitsMap, place: str) -> NDArray[np.float64] | None:
+    """Return the energy edges (E + 1,), GeV, that the file itself states, None where it is silent."""
+    if raw.energy_edges is None:
+        return None
+    if raw.energy_unit not in _ENERGY_UNITS_GEV:
+        known = ", ".join(_ENERGY_UNITS_GEV)
+        raise InputError(
+            place, "unit of energies", raw.energy_unit or "none", f"one of {known}", "correct TUNIT in the file"
+        )
+    return np.asarray(raw.energy_edges, dtype=np.float64) * _ENERGY_UNITS_GEV[raw.energy_unit]
 
 
 def _agree(place: str, field: str, said: str | None, stated: str | None, known: tuple[str, str]) -> str:
@@ -171,4 +176,6 @@ def _agree(place: str, field: str, said: str | None, stated: str | None, known: 
             place, field, f"the header says {said}, the configuration says {stated}", said,
             "remove it from the configuration, or correct the file",
         )  # fmt: skip
+    if said is not None and said not in known:
+        raise InputError(place, field, said, wanted, "convert the map")
     return said or str(stated)

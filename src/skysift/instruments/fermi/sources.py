@@ -33,6 +33,10 @@ class MapSource(Protocol):
         """
         ...
 
+    def paths_read(self) -> list[Path]:
+        """Return the files read so far."""
+        ...
+
 
 @dataclass(frozen=True)
 class FileSource:
@@ -50,15 +54,21 @@ class FileSource:
     files: Mapping[tuple[dataset.Role, str], MapFile]
     published: Mapping[tuple[dataset.Role, str], dataset.Member] = field(default_factory=dict)
     place: str = "observation"
+    _read: list[Path] = field(default_factory=list, repr=False, compare=False)
 
     def read(self, role: dataset.Role, name: str) -> SkyMap:
         """Return the map in its file, RING, Galactic."""
         if (role, name) not in self.files:
             raise _unknown(self.place, role, name, [known for kind, known in self.files if kind == role])
         entry = read_map(name, role, self.files[role, name])
+        self._read.append(self.files[role, name].path)
         if (role, name) in self.published:
             check_total(entry, self.published[role, name])
         return entry
+
+    def paths_read(self) -> list[Path]:
+        """Return the files read so far, each once."""
+        return list(dict.fromkeys(self._read))
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,10 @@ class SyntheticSource:
         else:
             values = self.sky.template(name) if role == "template" else np.atleast_2d(self.sky.mask(name)).astype(float)
         return SkyMap(name, role, "synthetic sky", name, values)
+
+    def paths_read(self) -> list[Path]:
+        """Return the user's files read so far."""
+        return self.user.paths_read()
 
 
 def fermi_source(folder: Path, files: Mapping[tuple[dataset.Role, str], MapFile]) -> FileSource:

@@ -21,7 +21,6 @@ _REFERENCE_GEV = (2.0, 20.0)
 _FINE = 4
 _CORE_RAD = np.radians(0.2)
 _MASKED_SOURCES = 60
-_MASK_RADIUS_RAD = np.radians(0.8)
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,14 @@ _EMISSIONS = {
     "point_sources": _Emission(lambda vectors: source_shares(vectors) * len(vectors), 1.0e-8, 2.3, _FINE),
 }
 
-TEMPLATES = (*_EMISSIONS, "diffuse_alternative")
-"""Names of the templates; ``diffuse_alternative`` is 2/3 ``diffuse_gas`` + 1/3 ``diffuse_ics``."""
-MASKS = ("mask_point_sources",)
-"""Names of the masks."""
+_SAME = {"p6v11": "diffuse", "model_o_gas": "diffuse_gas", "model_o_ics": "diffuse_ics"}
+TEMPLATES = (*_EMISSIONS, "diffuse_alternative", *_SAME)
+"""Names of the templates; ``diffuse_alternative`` is 2/3 ``diffuse_gas`` + 1/3 ``diffuse_ics``.
+
+The names of the Fermi data set's diffuse maps are understood as well, so that a configuration runs on either.
+"""
+MASKS = ("mask_3fgl", "mask_3fgl_0p8deg", "mask_point_sources")
+"""Names of the masks: 0.5 deg around the brightest sources for ``mask_3fgl``, 0.8 deg for the others."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class SyntheticSky:
 
     def template(self, name: str) -> Map:
         """Return a template (E, 12 nside^2), counts per pixel at unit norm; ``name`` is one of `TEMPLATES`."""
+        name = _SAME.get(name, name)
         if name == "diffuse_alternative":
             return (2 * self.template("diffuse_gas") + self.template("diffuse_ics")) / 3
         if name not in self._cache:
@@ -106,13 +110,13 @@ class SyntheticSky:
         return self._cache[name]
 
     def mask(self, name: str) -> NDArray[np.bool_]:
-        """Return a mask (12 nside^2,), True where masked: 0.8 deg around the brightest point sources."""
+        """Return a mask (12 nside^2,), True near the brightest point sources; ``name`` is one of `MASKS`."""
         import healpy
 
-        assert name in MASKS, name
+        radius_rad = np.radians(0.5 if name == "mask_3fgl" else 0.8)
         masked = np.zeros(12 * self.nside**2, dtype=bool)
         for position in brightest_sources(_MASKED_SOURCES):
-            masked[healpy.query_disc(self.nside, position, _MASK_RADIUS_RAD)] = True
+            masked[healpy.query_disc(self.nside, position, radius_rad)] = True
         return masked
 
     def _fold(self, emission: _Emission) -> Map:

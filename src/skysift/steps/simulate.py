@@ -1,0 +1,95 @@
+"""``skysift simulate``: draw one set of counts from the truth of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skysift.config import load_slice
+from skysift.errors import InputError, nearest
+from skysift.geometry.healpix import pixel_vectors
+from skysift.instruments.fermi import Observation, read_observation, write_counts
+from skysift.instruments.fermi.drawing import simulate_counts
+from skysift.storage.hdf5 import check_writable, collect
+from skysift.streams import numpy_stream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skysift.config import Modulation, SimulateSlice
+    from skysift.sky.draws import FieldLaw
+
+__all__ = ["run"]
+
+
+def run(config: Path, observation: Path, data: str, out: Path) -> None:
+    """Write one simulated data set.
+
+    Parameters
+    ----------
+    config : slice ``simulate-<set>`` of the configuration
+    observation : file of format ``observation``
+    data : name of the data set, such as ``simulated-000``; its random stream is derived from it
+    out : file of format ``counts``, with the truth
+
+    Raises
+    ------
+    InputError : a name that the set does not have, or a template that the observation lacks
+    """
+    check_writable(out)
+    settings = load_slice(config, "simulate")
+    if data not in settings.data_names:
+        raise InputError(
+            config, "--data", data, f"a data set of '{settings.name}'; {nearest(data, settings.data_names)}",
+            "correct the name, or ask for more replicates",
+        )  # fmt: skip
+    looked_at = read_observation(observation)
+    counts = simulate_counts(
+        data,
+        looked_at,
+        {name: part.norm for name, part in settings.truth.items()},
+        {name: part.template for name, part in settings.truth.items()},
+        _draw_fields(settings, looked_at, data),
+        numpy_stream(settings.seed, "simulate", data),
+        settings.seed,
+    )
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation])
+    write_counts(out, counts, looked_at, provenance)
+
+
+def _draw_fields(settings: SimulateSlice, observation: Observation, data: str) -> dict[str, NDArray[np.float64]]:
+    """Return the log modulation (E, P) of each modulated component."""
+    modulated = {name: part.modulate for name, part in settings.truth.items() if part.modulate}
+    if not modulated:
+        return {}
+    from skysift.sky.draws import draw_field
+
+    vectors = pixel_vectors(observation.nside, observation.pixels)
+    fields = {}
+    for name, kernels in modulated.items():
+        own = [_law(kernel) for kernel in kernels if kernel.shared is None]
+        stream = numpy_stream(settings.seed, "simulate", data, "field", name)
+        fields[name] = draw_field(own, vectors, observation.energy_edges_gev, stream)
+    drawn = dict(fields)
+    for name, kernels in modulated.items():
+        for kernel in kernels:
+            if kernel.shared is not None:
+                fields[name] = fields[name] + (kernel.coefficient.value or 0.0) * drawn[kernel.shared]
+    return fields
+
+
+def _law(kernel: Modulation) -> FieldLaw:
+    from skysift.sky.draws import FieldLaw
+
+    return FieldLaw(
+        lengthscale_rad=float(kernel.lengthscale.value_rad or 0.0),
+        variance=float(kernel.variance.value or 0.0),
+        kernel=kernel.kernel,
+        distance=kernel.distance,
+        spacing=kernel.inducing.spacing,
+        nside=kernel.inducing.nside,
+        energies=kernel.energies,
+        energy_lengthscale=kernel.energy_lengthscale,
+    )
