@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
 from skysift.config.components import Model
+from skysift.config.faults import fault
 from skysift.config.fits import Fit
 from skysift.config.observation import Observation
 from skysift.config.scalars import Integer, Name, PositiveInteger
@@ -66,6 +67,12 @@ class Analysis(Section):
             return {**data, "fits": without_nulls(data["fits"])}
         return data
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.run == "cache":
+            raise fault("another name than cache", "results/cache is shared by all runs: rename the run", "run: cache")
+        return self
+
     @property
     def sidebands(self) -> Sidebands | None:
         """The sideband systematic, None where it is not asked for."""
@@ -101,10 +108,11 @@ class Analysis(Section):
             return []
         if self.sidebands.fits is not None:
             return list(self.sidebands.fits)
-        signal = self.sidebands.signal
-        return [
-            name for name, fit in self.fits.items() if fit.recipe is None and signal in self.model_of(name).components
-        ]
+        return [name for name in self.fits if self._fits_signal(name, self.sidebands.signal)]
+
+    def _fits_signal(self, fit: str, signal: str) -> bool:
+        component = self.model_of(fit).components.get(signal)
+        return self.fits[fit].recipe is None and component is not None and not component.norm.is_fixed
 
     def sideband_regions(self) -> list[str]:
         """Return the names of the sideband regions, such as ``l+30``."""

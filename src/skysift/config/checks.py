@@ -30,6 +30,7 @@ _SUFFIXES = (
     "intensity",
 )
 _MOST_VARIANTS = 1000
+_SIDEBANDS: KeyPath = ("systematics", "sidebands")
 
 
 def find_contradictions(analysis: Analysis) -> list[Problem]:
@@ -238,32 +239,53 @@ def _check_sidebands(analysis: Analysis) -> Problems:
     sidebands = analysis.sidebands
     if sidebands is None:
         return
-    path: KeyPath = ("systematics", "sidebands")
     unknown = [fit for fit in sidebands.fits or [] if fit not in analysis.fits]
     for fit in unknown:
-        yield Problem((*path, "fits"), repr(fit), "a name in fits", nearest(fit, analysis.fits))
-    if unknown:
-        return
-    fits = analysis.sideband_fits()
-    for fit in fits:
-        if analysis.fits[fit].recipe is not None:
-            yield Problem(
-                (*path, "fits"), f"{fit!r}, whose recipe gives no posterior", "fits with a sequence", "leave it out"
-            )
-    without = [fit for fit in fits if sidebands.signal not in analysis.model_of(fit).components]
-    if without or not fits:
+        yield Problem((*_SIDEBANDS, "fits"), repr(fit), "a name in fits", nearest(fit, analysis.fits))
+    if not unknown:
+        for fit in analysis.sideband_fits():
+            yield from _check_sideband_fit(analysis, fit)
+        yield from _check_signal(analysis, sidebands.signal)
+
+
+def _check_sideband_fit(analysis: Analysis, fit: str) -> Problems:
+    if f"{fit}_sidebands" in analysis.fits:
         yield Problem(
-            (*path, "signal"),
-            repr(sidebands.signal) + (f", which fits.{without[0]} does not have" if without else ""),
+            ("fits", f"{fit}_sidebands"),
+            f"a fit {fit}_sidebands beside systematics.sidebands of fit {fit}",
+            "another name: this one is taken by the posterior with the systematic",
+            "rename the fit",
+        )
+    if analysis.fits[fit].recipe is not None:
+        yield Problem(
+            (*_SIDEBANDS, "fits"), f"{fit!r}, whose recipe gives no posterior", "fits with a sequence", "leave it out"
+        )
+
+
+def _check_signal(analysis: Analysis, signal: str) -> Problems:
+    models = {fit: analysis.model_of(fit).components for fit in analysis.sideband_fits()}
+    without = [fit for fit, components in models.items() if signal not in components]
+    if without or not models:
+        yield Problem(
+            (*_SIDEBANDS, "signal"),
+            repr(signal) + (f", which fits.{without[0]} does not have" if without else ""),
             "a component of model.components",
-            nearest(sidebands.signal, analysis.model.components),
+            nearest(signal, analysis.model.components),
         )
         return
-    templates = {analysis.model_of(fit).components[sidebands.signal].template for fit in fits}
+    fixed = [fit for fit, components in models.items() if components[signal].norm.is_fixed]
+    if fixed:
+        yield Problem(
+            (*_SIDEBANDS, "signal"),
+            f"{signal!r}, whose norm is fixed in fits.{fixed[0]}",
+            "a signal whose norm is fitted",
+            f"give model.components.{signal}.norm a prior",
+        )
+    templates = {components[signal].template for components in models.values()}
     if len(templates) > 1:
         yield Problem(
-            (*path, "signal"),
-            f"templates {' and '.join(sorted(templates))} for {sidebands.signal!r}",
+            (*_SIDEBANDS, "signal"),
+            f"templates {' and '.join(sorted(templates))} for {signal!r}",
             "one template for the signal in all fits of the systematic",
             "list fits that share it in systematics.sidebands.fits",
         )

@@ -7,10 +7,10 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from skysift.config.faults import fault
-from skysift.config.modulation import Modulation
+from skysift.config.modulation import Modulations
 from skysift.config.priors import Prior
 from skysift.config.scalars import ComponentName, Name
-from skysift.config.section import REQUIRED, Section, expand_list, key, without_nulls
+from skysift.config.section import REQUIRED, Section, key, without_nulls
 
 __all__ = ["Component", "Model", "ModelOverride"]
 
@@ -29,7 +29,7 @@ class Component(Section):
     template: Name = key(REQUIRED, "template of the data set, or of `observation.templates`", example="p6v11")
     norm: Prior = key(REQUIRED, "prior of the norm; a bare number is a fixed norm", example={"lognormal": [12.3, 0.5]})
     energy: Literal["tied", "free"] = key("tied", "one norm for all energy bins, or one for each", example="free")
-    modulate: list[Modulation] = key(
+    modulate: Modulations = key(
         None,
         "Gaussian process on the template, or a list of them that are added",
         example={"kernel": "matern52", "lengthscale": "0.2 rad", "variance": 0.5},
@@ -39,8 +39,8 @@ class Component(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _expand_modulate(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        return expand_list(without_nulls(data), "modulate")
+    def _drop_nulls(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        return without_nulls(data)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -35,11 +35,15 @@ class MapSettings(Section):
 
     Attributes
     ----------
-    starts, steps, lr : number of starts, of gradient steps, learning rate at the beginning
+    starts : number of starts
+    steps : gradient steps, None for the engine's own choice
+    lr : learning rate at the beginning
     """
 
     starts: PositiveInteger = key(32, "starting points", example=32)
-    steps: PositiveInteger = key(250, "gradient steps before the polish", example=250)
+    steps: PositiveInteger | None = key(
+        None, "gradient steps from every start", example=250, says="none with a curvature in closed form, else 250"
+    )
     lr: PositiveReal = key(0.03, "learning rate at the beginning; it falls tenfold", example=0.03)
 
 
@@ -174,7 +178,8 @@ class HmcStep(_Step):
     settings: HmcSettings = key(None, "its settings", example={"chains": 32}, default_factory=HmcSettings)
 
 
-ENGINES = ("map", "laplace", "grid", "svi", "hmc")
+_EngineName = Literal["map", "laplace", "grid", "svi", "hmc"]
+ENGINES: tuple[str, ...] = get_args(_EngineName)
 
 
 def _expand_step(data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -195,7 +200,9 @@ def _expand_step(data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
     return expanded
 
 
+_Steps = MapStep | LaplaceStep | GridStep | SviStep | HmcStep
+_Settings = MapSettings | LaplaceSettings | GridSettings | SviSettings | HmcSettings
 EngineStep = Annotated[
-    Annotated[MapStep | LaplaceStep | GridStep | SviStep | HmcStep, Field(discriminator="engine")],
-    BeforeValidator(_expand_step),
+    Annotated[_Steps, Field(discriminator="engine")],
+    BeforeValidator(_expand_step, json_schema_input_type=_EngineName | dict[_EngineName, _Settings | None] | _Steps),
 ]

@@ -16,7 +16,6 @@ from skysift.config.reader import Document, read_yaml, read_yaml_text
 from skysift.config.section import Section
 from skysift.config.slices import (
     SLICES,
-    AnySlice,
     FitSlice,
     ObservationSlice,
     ReportSlice,
@@ -51,14 +50,24 @@ def load(paths: Sequence[Path | str], overrides: Mapping[str, Any] | None = None
     return _resolve(merge_documents(documents))
 
 
-def resolve(data: Mapping[str, Any], source: str = "configuration") -> Analysis:
-    """Return the analysis that plain data describe; ``source`` stands for the file in messages.
+def resolve(data: Mapping[str, Any], source: str = "configuration", files: Sequence[Path | str] = ()) -> Analysis:
+    """Return the analysis that plain data describe.
+
+    Parameters
+    ----------
+    data : the configuration, merged by somebody else
+    source : stands for the file in messages
+    files : where the data came from; read again, strictly, and named with their lines in messages
 
     Raises
     ------
-    ConfigurationError : with everything that is wrong at once
+    InputError : a file that is not plain YAML, or `ConfigurationError` with everything that is wrong at once
     """
-    return _resolve(Document(dict(data), source))
+    documents = [read_yaml(Path(file)) for file in files]
+    if not documents:
+        return _resolve(Document(dict(data), source))
+    merged = merge_documents(documents)
+    return _resolve(Document(dict(data), merged.name, merged.lines))
 
 
 def _resolve(document: Document) -> Analysis:
@@ -76,6 +85,8 @@ def _validate(kind: type[_Part], document: Document) -> _Part:
 
 
 @overload
+def load_slice(path: Path | str, kind: type[_Part]) -> _Part: ...
+@overload
 def load_slice(path: Path | str, kind: Literal["observation"]) -> ObservationSlice: ...
 @overload
 def load_slice(path: Path | str, kind: Literal["simulate"]) -> SimulateSlice: ...
@@ -85,20 +96,19 @@ def load_slice(path: Path | str, kind: Literal["fit"]) -> FitSlice: ...
 def load_slice(path: Path | str, kind: Literal["sidebands"]) -> SidebandsSlice: ...
 @overload
 def load_slice(path: Path | str, kind: Literal["report"]) -> ReportSlice: ...
-def load_slice(path: Path | str, kind: str) -> AnySlice:
+def load_slice(path: Path | str, kind: str | type[Section]) -> Section:
     """Return the slice of the configuration that one step reads.
 
     Parameters
     ----------
     path : file written by the workflow, ``results/<run>/config/<slice>.yaml``
-    kind : ``observation``, ``simulate``, ``fit``, ``sidebands`` or ``report``
+    kind : the class of the slice, or its name: ``observation``, ``simulate``, ``fit``, ``sidebands``, ``report``
 
     Raises
     ------
     InputError : not the file of such a slice
     """
-    part: Any = _validate(SLICES[kind], read_yaml(Path(path)))
-    return part  # type: ignore[no-any-return]
+    return _validate(SLICES[kind] if isinstance(kind, str) else kind, read_yaml(Path(path)))
 
 
 def verify_round_trip(analysis: Analysis) -> str:

@@ -30,12 +30,8 @@ def field_at(root: type[BaseModel], path: KeyPath) -> FieldInfo | None:
 
 def section_types(kinds: Iterable[Any]) -> list[type[BaseModel]]:
     """Return the sections among some types, with unions and annotations opened."""
-    sections: list[type[BaseModel]] = []
-    for kind in kinds:
-        for member in _members(kind):
-            if isinstance(member, type) and issubclass(member, BaseModel):
-                sections.append(member)
-    return sections
+    members = [member for kind in kinds for member in _members(kind)]
+    return [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
 
 
 def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:

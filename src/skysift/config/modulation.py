@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
 from skysift.config.faults import fault
 from skysift.config.priors import LengthScale, MeanPrior, Prior, Variance
 from skysift.config.scalars import ComponentName, PositiveInteger, PositiveReal, ResolutionParameter
 from skysift.config.section import Section, key, without_nulls
 
-__all__ = ["Inducing", "Modulation"]
+__all__ = ["Inducing", "Modulation", "Modulations"]
 
 _LENGTHSCALE: dict[str, Any] = {"lognormal": ["0.2 rad", 0.5]}
 _VARIANCE: dict[str, Any] = {"lognormal": [0.05, 1.0]}
@@ -172,6 +172,15 @@ class Modulation(Section):
     def variants(self) -> int:
         """Number of grid points over hyper-parameters when they are marginalised, else 1."""
         return int(self.grid ** len(self.free_hypers)) if self.hyper == "marginalised" else 1
+
+
+def _as_list(data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    return [data] if isinstance(data, dict) else data
+
+
+Modulations = Annotated[
+    list[Modulation], BeforeValidator(_as_list, json_schema_input_type=Modulation | list[Modulation])
+]
 
 
 def _default(name: str) -> Any:  # noqa: ANN401 - any default

@@ -28,7 +28,10 @@ _FERMI = (
 DATA_SETS: dict[str, dict[str, tuple[str, ...]]] = {
     # The configuration reads no files, so it has to know what each data set offers.
     "fermi": {"templates": _FERMI, "masks": ("mask_3fgl", "mask_3fgl_0p8deg")},
-    "synthetic": {"templates": _FERMI, "masks": ("mask_3fgl", "mask_3fgl_0p8deg")},
+    "synthetic": {
+        "templates": (*_FERMI, "diffuse", "diffuse_alternative", "diffuse_gas", "diffuse_ics"),
+        "masks": ("mask_3fgl", "mask_3fgl_0p8deg", "mask_point_sources"),
+    },
     "files": {"templates": (), "masks": ()},
 }
 

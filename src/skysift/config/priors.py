@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
@@ -45,6 +45,8 @@ class Prior(Section):
     min, max : truncation of a normal prior, None where there is none
     """
 
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "number"},)
+
     normal: tuple[Real, Real] | None = key(None, "mean and standard deviation", example=[0.5, 0.1])
     lognormal: tuple[Real, Real] | None = key(
         None, "median, and standard deviation of the natural logarithm", example=[12.3, 0.5]
@@ -55,7 +57,7 @@ class Prior(Section):
     )
     fixed: Annotated[float | Literal["rigid_fit"], BeforeValidator(_read_fixed)] | None = key(
         None,
-        "the value, not fitted; `rigid_fit` is the maximum of the fit without Gaussian processes and uses the data twice",
+        "the value, not fitted; `rigid_fit`: the maximum of the fit without Gaussian processes, which uses data twice",
         example=1.0,
     )
     min: Real | None = key(None, "truncation of a normal prior from below", example=0)
@@ -212,6 +214,8 @@ class LengthScale(Section):
     is_fixed : whether there is no prior
     """
 
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "string"},)
+
     value_rad: Radians | None = key(None, "the angle", example="0.2 rad", unit="angle", alias="value")
     lognormal: tuple[Radians, PositiveReal] | None = key(
         None,
@@ -257,6 +261,8 @@ class Variance(Section):
     median, sd : median and standard deviation of ln of the prior
     is_fixed : whether there is no prior
     """
+
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "number"},)
 
     value: PositiveReal | None = key(None, "the variance of f in exp(f)", example=0.5)
     lognormal: tuple[PositiveReal, PositiveReal] | None = key(

@@ -179,10 +179,10 @@ def _as_written(path: KeyPath, data: object) -> KeyPath:
     """Return the path as the user wrote it: shorthands have no key for what was filled in."""
     written: list[str | int] = []
     for index, part in enumerate(path):
-        is_last = index == len(path) - 1
-        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
-            data = data[part]
-        elif not is_last or not isinstance(data, dict):
+        below = _child(data, part)
+        if below is not _ABSENT:
+            data = below
+        elif index < len(path) - 1 or not isinstance(data, dict):
             continue
         written.append(part)
     return tuple(written)
@@ -190,6 +190,17 @@ def _as_written(path: KeyPath, data: object) -> KeyPath:
 
 def _value_at(path: KeyPath, data: object) -> object:
     for part in path:
-        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
-            data = data[part]
+        below = _child(data, part)
+        data = data if below is _ABSENT else below
     return data
+
+
+_ABSENT = object()
+
+
+def _child(data: object, part: str | int) -> object:
+    if isinstance(data, dict):
+        return data.get(part, _ABSENT)
+    if isinstance(data, list) and isinstance(part, int) and part < len(data):
+        return data[part]
+    return _ABSENT

@@ -171,8 +171,9 @@ class _Builder:
             self.stack.pop()
 
     def refuse_tag(self, event: Any, line: int) -> None:  # noqa: ANN401 - events carry no types
-        implicit = event.implicit
-        if event.tag is not None and not (implicit is True or implicit == (True, False) or implicit == (False, True)):
+        # Without a tag of its own a scalar has one of its two flags set; a mapping or list has a single flag.
+        is_plain = any(event.implicit) if isinstance(event.implicit, tuple) else event.implicit
+        if event.tag is not None and not is_plain:
             found = f"tag {event.tag[:80]}"
             self.refuse(line, found, "plain values without tags", "remove the tag; nothing in this file is executed")
 

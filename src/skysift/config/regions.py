@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -28,6 +28,8 @@ class MapFile(Section):
     ordering : ``ring`` or ``nested``, None where the header says it
     coordsys : ``galactic`` or ``equatorial``, None where the header says it
     """
+
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "string"},)
 
     file: str = key(REQUIRED, "path of a .npy or .fits file", example="maps/counts.fits", min_length=1, max_length=4096)
     hdu: Integer = key(1, "number of the FITS extension", example=1, ge=0, le=1000)
@@ -131,6 +133,11 @@ class Mask(Section):
     plane_deg : half width of a band around latitude 0
     kind : which of them is given, as in YAML: ``name``, ``file``, ``and``, ``or``, ``not``, ``box``, ...
     """
+
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"type": "string"},
+        {"type": "array", "items": {"$ref": "#/$defs/Mask"}},
+    )
 
     name: Name | None = key(None, "a mask of the data set", example="mask_3fgl_0p8deg")
     file: MapFile | None = key(None, "a map of zeros and ones; 1 is masked", example="maps/mask.npy")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-__all__ = ["REQUIRED", "Section", "expand_list", "key", "without_nulls"]
+__all__ = ["REQUIRED", "Section", "key", "without_nulls"]
 
 REQUIRED: Any = ...
 
@@ -16,6 +18,19 @@ class Section(BaseModel):
     """A mapping in the configuration; unknown keys are errors, values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    # What may stand in place of the mapping, for the schema only; the validators say the same.
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the JSON schema of the mapping and of its shorthands."""
+        schema = handler(core)
+        body = handler.resolve_ref_schema(schema)
+        if cls.shorthands:
+            mapping = dict(body)
+            body.clear()
+            body |= {"title": mapping.pop("title"), "anyOf": [mapping, *cls.shorthands]}
+        return schema
 
 
 def key(
@@ -56,10 +71,3 @@ def key(
 def without_nulls(data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
     """Return a mapping without the keys that were set to null, so that a later file can take a key away."""
     return {k: v for k, v in data.items() if v is not None} if isinstance(data, dict) else data
-
-
-def expand_list(data: Any, name: str) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Read one mapping under ``name`` as a list of one."""
-    if isinstance(data, dict) and isinstance(data.get(name), dict):
-        return {**data, name: [data[name]]}
-    return data

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
 from skysift.config.faults import fault
-from skysift.config.modulation import Modulation
+from skysift.config.modulation import Modulations
 from skysift.config.scalars import Name, PositiveInteger, Real
-from skysift.config.section import REQUIRED, Section, expand_list, key, without_nulls
+from skysift.config.section import REQUIRED, Section, key, without_nulls
 
 __all__ = ["DEFAULT_SET", "SimulateSet", "Simulation"]
 
@@ -33,7 +33,7 @@ class SimulateSet(Section):
         example={"gce": 0.9, "model_o_gas": 8},
         min_length=1,
     )
-    modulate: dict[Name, list[Modulation]] = key(
+    modulate: dict[Name, Modulations] = key(
         None,
         "Gaussian processes drawn on some of these, with numbers for all hyper-parameters",
         example={"model_o_gas": {"lengthscale": "0.2 rad", "variance": 0.01}},
@@ -42,16 +42,9 @@ class SimulateSet(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _expand(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    def _drop_nulls(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
         data = without_nulls(data)
-        if isinstance(data, dict) and isinstance(data.get("truth"), dict):
-            data = {**data, "truth": without_nulls(data["truth"])}
-        if isinstance(data, dict) and isinstance(data.get("modulate"), dict):
-            modulate = without_nulls(data["modulate"])
-            for name in modulate:
-                modulate = expand_list(modulate, name)
-            data = {**data, "modulate": modulate}
-        return data
+        return {name: without_nulls(value) for name, value in data.items()} if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -82,6 +75,8 @@ class Simulation(Section):
     ----------
     sets : name to `SimulateSet`; one set alone is named ``simulated``
     """
+
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ({"$ref": "#/$defs/SimulateSet"},)
 
     sets: dict[Name, SimulateSet] = key(
         REQUIRED,

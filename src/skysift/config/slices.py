@@ -8,7 +8,7 @@ from skysift.config.analysis import Analysis
 from skysift.config.components import Component, Model
 from skysift.config.engines import EngineStep
 from skysift.config.fits import Recipe
-from skysift.config.modulation import Modulation
+from skysift.config.modulation import Modulations
 from skysift.config.observation import Observation
 from skysift.config.quantities import Degrees
 from skysift.config.scalars import ComponentName, Integer, Name, PositiveInteger, Real
@@ -27,6 +27,7 @@ __all__ = [
     "SidebandsSlice",
     "SimulateSlice",
     "TrueComponent",
+    "fit_slice",
     "make_slices",
     "template_of",
 ]
@@ -83,7 +84,7 @@ class TrueComponent(Section):
 
     template: Name = key(REQUIRED, "its template", example="nfw_squared")
     norm: Real = key(REQUIRED, "its true norm", example=0.9)
-    modulate: list[Modulation] = key(None, "fields drawn on it", example=[], default_factory=list)
+    modulate: Modulations = key(None, "fields drawn on it", example=[], default_factory=list)
 
 
 class SimulateSlice(Section):
@@ -133,10 +134,11 @@ class FitSlice(Section):
 
 
 class SidebandsSlice(FitSlice):
-    """What `sidebands` reads for one fit: everything of the fit, and where to repeat it.
+    """What `sidebands` reads for one fit: the fit, and what is moved where.
 
     Attributes
     ----------
+    run, seed, device, threads, name, model, sequence : as in `FitSlice`; no recipe
     signal : name of the signal component
     longitudes_deg : centres of the sidebands
     regions : name of each sideband to its longitude in deg
@@ -195,7 +197,7 @@ def make_slices(analysis: Analysis) -> dict[str, AnySlice]:
     slices: dict[str, AnySlice] = {"observation": _observation(analysis)}
     sets = analysis.simulate.sets if analysis.simulate else {}
     slices |= {f"simulate-{name}": _simulate(analysis, name, chosen) for name, chosen in sets.items()}
-    slices |= {f"fit-{name}": _fit(analysis, name) for name in analysis.fits}
+    slices |= {f"fit-{name}": fit_slice(analysis, name) for name in analysis.fits}
     if analysis.sidebands is not None:
         slices |= {
             f"sidebands-{name}": _sidebands(analysis, name, analysis.sidebands) for name in analysis.sideband_fits()
@@ -250,16 +252,12 @@ def _simulate(analysis: Analysis, name: str, chosen: SimulateSet) -> SimulateSli
 
 
 def _sidebands(analysis: Analysis, name: str, sidebands: Sidebands) -> SidebandsSlice:
-    return SidebandsSlice.model_validate(
-        {
-            **plain(_fit(analysis, name)),
-            "signal": sidebands.signal,
-            "longitudes": plain(sidebands)["longitudes"],
-        }
-    )
+    moved = {"signal": sidebands.signal, "longitudes": plain(sidebands)["longitudes"]}
+    return SidebandsSlice.model_validate(plain(fit_slice(analysis, name)) | moved)
 
 
-def _fit(analysis: Analysis, name: str) -> FitSlice:
+def fit_slice(analysis: Analysis, name: str) -> FitSlice:
+    """Return what `fit` reads for the fit ``name``."""
     return FitSlice.model_construct(
         run=analysis.run,
         seed=analysis.seed,

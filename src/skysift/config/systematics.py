@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -76,6 +76,11 @@ class Systematics(Section):
     sidebands : `Sidebands` or None
     """
 
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"enum": ["sidebands"]},
+        {"type": "array", "items": {"enum": ["sidebands"]}},
+    )
+
     sidebands: Sidebands | None = key(
         None,
         "the spurious signal found away from the signal; `systematics: sidebands` takes the defaults",
@@ -88,5 +93,5 @@ class Systematics(Section):
         if isinstance(data, str):
             return {data: {}}
         if isinstance(data, list) and all(isinstance(name, str) for name in data):
-            return dict.fromkeys(data, {})
+            return {name: {} for name in data}
         return data

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 __all__ = ["config_digest", "plain", "yaml_text"]
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc] # the library carries no types
     """Writes every value out: no anchors, and quotes wherever a plain scalar would not stay text."""
 
     def ignore_aliases(self, data: object) -> bool:
@@ -45,12 +45,12 @@ def plain(part: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def yaml_text(part: BaseModel | Mapping[str, Any]) -> str:
-    """Return a part of the configuration as YAML.
+    r"""Return a part of the configuration as YAML.
 
     Examples
     --------
     >>> yaml_text({"radius": "20 deg", "name": "1e3"})
-    "radius: 20 deg\\nname: '1e3'\\n"
+    "radius: 20 deg\nname: '1e3'\n"
     """
     text: str = yaml.dump(plain(part), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return text
