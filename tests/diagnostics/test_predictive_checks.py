@@ -11,7 +11,13 @@ from skysift.diagnostics.predictive import (
     predictive_p_value,
     randomise_pit,
 )
-from skysift.diagnostics.residuals import bin_pairs, compare_autocorrelation, correlate, measure_significance
+from skysift.diagnostics.residuals import (
+    bin_pairs,
+    compare_autocorrelation,
+    correlate,
+    make_smoother,
+    measure_significance,
+)
 
 MEAN = np.random.default_rng(0).uniform(0.3, 40, size=2000)
 
@@ -91,9 +97,21 @@ def test_autocorrelation_sees_structure_and_only_structure():
     copies = measure_significance(random.poisson(mean, size=(200, 600)), mean)
     white = measure_significance(random.poisson(mean), mean)
     lumpy = measure_significance(random.poisson(mean * (1 + 0.3 * np.sin(20 * places[:, 1]))), mean)
-    assert compare_autocorrelation(white, copies, bins).p_value > 0.005
-    assert compare_autocorrelation(lumpy, copies, bins).p_value < 0.006
+    assert compare_autocorrelation(white[None], copies, bins).p_value > 0.005
+    assert compare_autocorrelation(lumpy[None], copies, bins).p_value < 0.006
 
 
 def test_significance_of_an_empty_pixel_is_zero():
     assert measure_significance(np.array([0, 4]), np.array([0.0, 1.0])).tolist() == [0.0, 3.0]
+
+
+def test_smoother_keeps_constants_and_measures_noise_right():
+    places = directions()
+    smoother = make_smoother(places, 1.0)
+    assert smoother.mean(np.full(600, 3.0)) == pytest.approx(np.full(600, 3.0))
+    random = np.random.default_rng(11)
+    mean = np.full(600, 20.0)
+    scores = np.stack([smoother.significance(random.poisson(mean).astype(float), mean) for _ in range(200)])
+    # 200 scores of sd 1 per pixel: the sd of all, over correlated pixels, is far better known than 5 %.
+    assert scores.std() == pytest.approx(1.0, abs=0.05)
+    assert scores.mean() == pytest.approx(0.0, abs=0.1)

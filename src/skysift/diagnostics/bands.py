@@ -46,9 +46,7 @@ def count_below(uniforms: NDArray[np.float64], points: NDArray[np.float64]) -> N
     return np.searchsorted(np.sort(uniforms), points, side="right").astype(np.int64)
 
 
-def _pointwise_tail(
-    below: NDArray[np.int64], count: int, points: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _pointwise_tail(below: NDArray[np.int64], count: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the smallest two-sided binomial tail over the points, one per row of ``below`` (M, K)."""
     table = stats.binom.cdf(np.arange(-1, count + 1)[:, None], count, points[None])
     column = np.arange(points.size)

@@ -98,6 +98,4 @@ def check_calibration(
             failures.append(f"{name}: mean pull {pulls.mean[k]:+.2f}")
         if abs(pulls.sd[k] - 1) > PULL_SIGMAS * pulls.sd_error[k]:
             failures.append(f"{name}: sd of pulls {pulls.sd[k]:.2f}")
-    return Calibration(
-        names, count, uniforms, inside, p_values, coverage, pulls.mean, pulls.sd, tuple(failures)
-    )
+    return Calibration(names, count, uniforms, inside, p_values, coverage, pulls.mean, pulls.sd, tuple(failures))

@@ -95,6 +95,4 @@ def compare_histogram(
     largest = int(max(counts.max(), replicas.max()))
     observed = np.bincount(counts, minlength=largest + 1)
     predicted = np.stack([np.bincount(row, minlength=largest + 1) for row in replicas])
-    return CountsHistogram(
-        np.arange(largest + 1), observed, levels, np.quantile(predicted, np.asarray(levels), axis=0)
-    )
+    return CountsHistogram(np.arange(largest + 1), observed, levels, np.quantile(predicted, np.asarray(levels), axis=0))

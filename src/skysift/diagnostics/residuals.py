@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Autocorrelation", "PairBins", "bin_pairs", "compare_autocorrelation", "correlate", "measure_significance"]
+__all__ = [
+    "Autocorrelation",
+    "PairBins",
+    "Smoother",
+    "bin_pairs",
+    "compare_autocorrelation",
+    "correlate",
+    "make_smoother",
+    "measure_significance",
+]
 
 
 @dataclass(frozen=True)
@@ -86,18 +95,49 @@ def compare_autocorrelation(
 
     Parameters
     ----------
-    observed : (pixel,), sigma
-    replicated : (draw, pixel), sigma
+    observed : (draw or 1, pixel), sigma; residuals of the data about each posterior draw of the mean
+    replicated : (draw, pixel), sigma; residuals of one replica per draw about the same mean
 
     Returns
     -------
     Autocorrelation; ``p_value`` is the share of replicas with at least as much structure
     """
-    data, copies = correlate(observed[None], bins)[0], correlate(replicated, bins)
+    data, copies = correlate(observed, bins), correlate(replicated, bins)
     mean, sd = copies.mean(axis=0), copies.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
-    statistic = np.sum(((data - mean) / sd) ** 2)
+    statistic = np.sum(((data - mean) / sd) ** 2, axis=1)
     null = np.sum(((copies - mean) / sd) ** 2, axis=1)
     p_value = float((1 + np.sum(null >= statistic)) / (null.size + 1))
     low, high = np.quantile(copies, [0.025, 0.975], axis=0)
-    return Autocorrelation(bins.edges_deg, data, low, high, p_value)
+    return Autocorrelation(bins.edges_deg, data.mean(axis=0), low, high, p_value)
+
+
+@dataclass(frozen=True)
+class Smoother:
+    """Gaussian weights between near pixels: a sparse (pixel, pixel) matrix, and its width in degrees."""
+
+    sigma_deg: float
+    weights: Any
+
+    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weighted mean of ``values`` (pixel,) around each pixel."""
+        return np.asarray((self.weights @ values) / (self.weights @ np.ones(values.shape)), dtype=np.float64)
+
+    def significance(self, counts: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the smoothed excess over its Poisson sd, (pixel,): sum w (d - mu) / sqrt(sum w^2 mu)."""
+        noise = np.sqrt(self.weights.power(2) @ expected)
+        excess = self.weights @ (counts - expected)
+        return np.asarray(np.divide(excess, noise, out=np.zeros_like(noise), where=noise > 0), dtype=np.float64)
+
+
+def make_smoother(directions: NDArray[np.float64], sigma_deg: float) -> Smoother:
+    """Make Gaussian weights of width ``sigma_deg``, cut at three widths, between unit vectors (pixel, 3)."""
+    from scipy.sparse import coo_matrix, identity
+    from scipy.spatial import cKDTree
+
+    sigma = np.radians(sigma_deg)
+    first, second = cKDTree(directions).query_pairs(2 * np.sin(1.5 * sigma), output_type="ndarray").T
+    separation = np.linalg.norm(directions[first] - directions[second], axis=1)
+    size = directions.shape[0]
+    upper = coo_matrix((np.exp(-0.5 * (separation / sigma) ** 2), (first, second)), shape=(size, size)).tocsr()
+    return Smoother(sigma_deg, upper + upper.T + identity(size, format="csr"))

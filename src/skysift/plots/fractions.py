@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +57,7 @@ def plot_fractions(
             if component in truths:
                 place.axvline(100 * truths[component], color=TRUTH, linewidth=1.2)
             place.set_xlabel(f"{component}, % of counts")
-            place.set_yticks(range(len(fits)), [fit.label for fit in fits])
+            place.set_yticks(range(len(fits)), [fill(fit.label, 26) for fit in fits])
             place.set_ylim(len(fits) - 0.4, -0.6)
             place.margins(x=0.12)
         for place in axes[len(components) :]:

@@ -74,7 +74,7 @@ def plot_modulation_by_pixel(modulation: Modulation) -> tuple[Figure, pd.DataFra
         _draw_bands(axes[1], modulation, close)
         axes[1].set_title(f"{close.stop - close.start} pixels in the middle")
         axes[1].set_xlabel("pixel index in the region")
-        axes[1].legend(ncols=4, loc="best")
+        figure.legend(*axes[1].get_legend_handles_labels(), ncols=4, loc="outside lower right")
     return figure, modulation.table()
 
 

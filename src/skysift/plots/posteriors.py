@@ -137,6 +137,10 @@ def plot_posteriors(quantities: Sequence[Quantity], fits: Sequence[FitDraws]) ->
     return figure, _histogram_table(quantities, fits)
 
 
+def _tallest(fits: Sequence[FitDraws], name: str, span: tuple[float, float]) -> float:
+    return max(float(np.histogram(f.draws[name], bins=30, range=span, density=True)[0].max()) for f in fits)
+
+
 def plot_corner(quantities: Sequence[Quantity], fits: Sequence[FitDraws]) -> tuple[Figure, pd.DataFrame]:
     """Plot all pairs of quantities, 68 and 95 % contours per fit, with truths.
 
@@ -159,11 +163,14 @@ def plot_corner(quantities: Sequence[Quantity], fits: Sequence[FitDraws]) -> tup
                 samples, fig=figure, bins=30, range=spans, color=fit.colour, levels=(0.68, 0.95),
                 labels=[q.label for q in quantities], truths=[q.truth for q in quantities], truth_color=TRUTH,
                 plot_datapoints=False, plot_density=False, fill_contours=len(fits) == 1, smooth=0.9, max_n_ticks=4,
-                hist_kwargs={"density": True, "linewidth": 1.4}, contour_kwargs={"linewidths": 1.2}, labelpad=0.12,
+                hist_kwargs={"density": True, "linewidth": 1.4}, contour_kwargs={"linewidths": 1.2}, labelpad=-0.02,
                 label_kwargs={"fontsize": 9},
             )  # fmt: skip
-        for place in figure.axes:
+        for k, place in enumerate(figure.axes):
             place.tick_params(labelsize=7.5)
+            if k % (size + 1) == 0:
+                # Each call fits the height to its own histogram; show the tallest of all.
+                place.set_ylim(0, 1.08 * max(_tallest(fits, names[k // (size + 1)], spans[k // (size + 1)]), 1e-300))
         keys = [Line2D([], [], color=fit.colour, label=fit.label) for fit in fits]
         if any(q.truth is not None for q in quantities):
             keys.append(Line2D([], [], color=TRUTH, label="truth"))

@@ -166,6 +166,6 @@ def draw_sky(axes: Axes, image: SkyImage, label: str, **settings: Any) -> None: 
         axes.set_xlabel("Galactic, gnomonic projection; l grows to the left")
     for side in axes.spines.values():
         side.set_visible(True)
-    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02, aspect=24)
+    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02, shrink=0.93)
     bar.set_label(label)
     bar.outline.set_linewidth(0.5)
