@@ -14,8 +14,8 @@ _MODEL = ("streams.py", "contract.py", "geometry", "parameters", "sky", "instrum
 
 #: What each step imports, by room of the package; a test compares it with the imports themselves.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "prepare": (*_BASE, "geometry", "sky", "instruments"),
-    "observe": (*_BASE, "geometry", "sky", "instruments"),
+    "prepare": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
+    "observe": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
     "simulate": (*_BASE, *_MODEL),
     "fit": (*_BASE, *_MODEL, "inference"),
     "diagnose": (*_BASE, *_MODEL, "diagnostics"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ def check_nside(length: int) -> int:
     >>> check_nside(196608)
     128
     """
-    nside = round((length / 12) ** 0.5)
+    nside = math.isqrt(max(length, 0) // 12)
     if length <= 0 or 12 * nside**2 != length or nside & (nside - 1):
         raise ValueError(f"{length} pixels are not 12 nside^2 with nside a power of two")
     return nside
@@ -103,8 +104,9 @@ def change_resolution(values: NDArray[Any], nside: int, convention: Convention) 
         return finer / (nside // old) ** 2 if convention == "sum" else finer
     nested = values[..., healpy.nest2ring(old, np.arange(12 * old**2))]
     grouped = nested.reshape(*values.shape[:-1], 12 * nside**2, (old // nside) ** 2)
-    reduced = {"sum": np.sum, "mean": np.mean, "any": np.any}[convention](grouped, axis=-1)
-    return reorder_to_ring(np.asarray(reduced))
+    if convention == "any":
+        return reorder_to_ring(np.asarray(grouped.any(axis=-1)))
+    return reorder_to_ring(grouped.sum(axis=-1) if convention == "sum" else grouped.mean(axis=-1))
 
 
 def interpolate(values: NDArray[np.float64], vectors: Vectors) -> NDArray[np.float64]:

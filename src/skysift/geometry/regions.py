@@ -65,7 +65,7 @@ class Annulus:
 
 @dataclass(frozen=True)
 class PlaneBand:
-    """Directions with \\|b\\| below ``half_width_deg``; the edge itself is outside."""
+    r"""Directions with \|b\| below ``half_width_deg``; the edge itself is outside."""
 
     half_width_deg: float
 

@@ -40,9 +40,9 @@ def lonlat_deg(vectors: Vectors) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 
 def angular_separation_deg(first: Vectors, second: Vectors) -> NDArray[np.float64]:
-    """Return the angle between unit vectors, exact at all separations.
+    r"""Return the angle between unit vectors, exact at all separations.
 
-    .. math:: \\theta = \\mathrm{atan2}(|a \\times b|, a \\cdot b)
+    .. math:: \theta = \mathrm{atan2}(|a \times b|, a \cdot b)
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,13 +49,7 @@ def source_of(observation: Observation, place: Path) -> MapSource:
         found = ", ".join(f"{edge:g} GeV" for edge in edges)
         wanted = ", ".join(f"{edge:g} GeV" for edge in ENERGY_EDGES_GEV)
         raise InputError(place, "observation.energy_edges", found, wanted, "leave it out with data: fermi")
-    return fermi_source(_find_fermi(), files)
-
-
-def _find_fermi() -> Path:
-    roots = [Path(os.environ["SKYSIFT_DATA"])] if "SKYSIFT_DATA" in os.environ else []
-    roots.append(Path(__file__).resolve().parents[4] / "shared" / "data")
-    return next((root / "fermi" for root in roots if (root / "fermi").is_dir()), roots[0] / "fermi")
+    return fermi_source(files, str(place))
 
 
 def layout_of(settings: ObservationSlice) -> Layout:
@@ -90,7 +83,7 @@ def region_of(settings: RegionSettings, center_deg: tuple[float, float] | None =
     return Region(shape, AnyOf(tuple(masked)))
 
 
-def _shape_of(mask: Mask) -> Shape:  # noqa: C901, PLR0911 - one line for each word of the grammar
+def _shape_of(mask: Mask) -> Shape:  # noqa: PLR0911 - one line for each word of the grammar
     if mask.name is not None:
         return NamedMask(mask.name)
     if mask.file is not None:

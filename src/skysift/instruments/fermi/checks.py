@@ -33,7 +33,7 @@ def check_energy_edges(edges_gev: NDArray[np.float64], place: str) -> None:
     for index, edge in enumerate(edges_gev):
         if not np.isfinite(edge) or edge <= 0:
             raise InputError(place, field, f"edge {index}: {edge} GeV", "finite energies > 0, GeV", "correct the edge")
-    for index in np.flatnonzero(np.diff(edges_gev) <= 0):
+    for index in np.flatnonzero(np.diff(edges_gev) <= 0).tolist():
         pair = f"edges {index} and {index + 1}: {edges_gev[index]} and {edges_gev[index + 1]} GeV"
         raise InputError(place, field, pair, "increasing energies without repeats", "sort the edges")
     if len(edges_gev) < 2:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["COUNTS", "DATASET", "ENERGY_EDGES_GEV", "EXPOSURE", "MASKS", "TEMPLATES", "Member", "Role"]
+__all__ = ["DATASET", "ENERGY_EDGES_GEV", "GROUP", "Member", "Role"]
 
 Role = Literal["counts", "exposure", "template", "mask"]
+
+GROUP = "fermi"
+"""Name of the data set in the registry of public files."""
 
 ENERGY_EDGES_GEV = (2.0, 20.0)
 """One bin; Pass 8 UltracleanVeto, PSF3, 4 Aug 2008 to 7 Jul 2016, zenith below 90 deg."""
@@ -37,7 +40,3 @@ DATASET = (
     Member("model_o_gas", "ModelO_r25_q1_pibrem.npy", "template", 166683.39172581251),
     Member("model_o_ics", "ModelO_r25_q1_ics.npy", "template", 100226.10100122303),
 )
-
-COUNTS, EXPOSURE = DATASET[0], DATASET[1]
-MASKS = {member.name: member for member in DATASET if member.role == "mask"}
-TEMPLATES = {member.name: member for member in DATASET if member.role == "template"}

@@ -121,7 +121,7 @@ def read_counts(path: Path) -> Counts:
         seed=file.attributes.get("seed"),
         truth=file.attributes["truth"],
         components=file.attributes["components"],
-        expected=file["expected"] if "expected" in file else None,
+        expected=file["expected"] if "expected" in file.datasets else None,
         fields=file.group("fields"),
         warnings=tuple(file.attributes["warnings"]),
     )

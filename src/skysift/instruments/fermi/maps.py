@@ -169,7 +169,7 @@ def _agree(place: str, field: str, said: str | None, stated: str | None, known: 
     """Return what header and configuration say together; a contradiction or double silence is an error."""
     wanted = " or ".join(known)
     if said is None and stated is None:
-        remedy = f"state {field.split()[0].lower()} beside the file in the configuration"
+        remedy = f"state {field.split(maxsplit=1)[0].lower()} beside the file in the configuration"
         raise InputError(place, field, "stated neither by the file nor by the configuration", wanted, remedy)
     if said is not None and stated is not None and said != stated:
         raise InputError(

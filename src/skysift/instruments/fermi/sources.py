@@ -15,6 +15,7 @@ from skysift.instruments.fermi import dataset
 from skysift.instruments.fermi.checks import check_total
 from skysift.instruments.fermi.maps import MapFile, SkyMap, read_map
 from skysift.sky.synthetic import MASKS, TEMPLATES, SyntheticSky
+from skysift.storage.registry import locate
 
 __all__ = ["FileSource", "MapSource", "SyntheticSource", "fermi_source"]
 
@@ -22,7 +23,10 @@ __all__ = ["FileSource", "MapSource", "SyntheticSource", "fermi_source"]
 class MapSource(Protocol):
     """Hands out full-sky maps by name, each read or computed only when asked for."""
 
-    energy_edges_gev: NDArray[np.float64]
+    @property
+    def energy_edges_gev(self) -> NDArray[np.float64]:
+        """Energy edges (E + 1,), GeV."""
+        ...
 
     def read(self, role: dataset.Role, name: str) -> SkyMap:
         """Return a map.
@@ -40,30 +44,37 @@ class MapSource(Protocol):
 
 @dataclass(frozen=True)
 class FileSource:
-    """Maps from files.
+    """Maps from files: the user's, and those of the shipped data set where no user's file stands in their place.
 
     Parameters
     ----------
     energy_edges_gev : (E + 1,) GeV
-    files : (role, name) to file; counts and exposure are named like their role
-    published : (role, name) to the data set's member whose full-map sum is checked
+    files : (role, name) to the user's file; counts and exposure are named like their role
+    shipped : (role, name) to the member of the shipped data set, whose full-map sum is checked
     place : what to name in messages about absent maps
     """
 
     energy_edges_gev: NDArray[np.float64]
     files: Mapping[tuple[dataset.Role, str], MapFile]
-    published: Mapping[tuple[dataset.Role, str], dataset.Member] = field(default_factory=dict)
+    shipped: Mapping[tuple[dataset.Role, str], dataset.Member] = field(default_factory=dict)
     place: str = "observation"
     _read: list[Path] = field(default_factory=list, repr=False, compare=False)
 
     def read(self, role: dataset.Role, name: str) -> SkyMap:
         """Return the map in its file, RING, Galactic."""
-        if (role, name) not in self.files:
-            raise _unknown(self.place, role, name, [known for kind, known in self.files if kind == role])
-        entry = read_map(name, role, self.files[role, name])
-        self._read.append(self.files[role, name].path)
-        if (role, name) in self.published:
-            check_total(entry, self.published[role, name])
+        key = (role, name)
+        if key in self.files:
+            entry = read_map(name, role, self.files[key])
+        elif key in self.shipped:
+            member = self.shipped[key]
+            path = locate(f"{dataset.GROUP}/{member.file}")
+            entry = read_map(name, role, MapFile(path, ordering="ring", coordsys="galactic"))
+            check_total(entry, member)
+        else:
+            raise _unknown(
+                self.place, role, name, [known for kind, known in (*self.files, *self.shipped) if kind == role]
+            )
+        self._read.append(Path(entry.place))
         return entry
 
     def paths_read(self) -> list[Path]:
@@ -107,23 +118,10 @@ class SyntheticSource:
         return self.user.paths_read()
 
 
-def fermi_source(folder: Path, files: Mapping[tuple[dataset.Role, str], MapFile]) -> FileSource:
-    """Return the shipped data set, with ``files`` in addition or in place of its own.
-
-    Parameters
-    ----------
-    folder : holds the files of `dataset.DATASET`
-    files : (role, name) to the user's file
-    """
-    shipped: dict[tuple[dataset.Role, str], MapFile] = {}
-    published: dict[tuple[dataset.Role, str], dataset.Member] = {}
-    for member in dataset.DATASET:
-        key = (member.role, member.name)
-        shipped[key] = MapFile(folder / member.file, ordering="ring", coordsys="galactic")
-        if key not in files:
-            published[key] = member
-    edges = np.array(dataset.ENERGY_EDGES_GEV)
-    return FileSource(edges, {**shipped, **files}, published, f"data set fermi ({folder})")
+def fermi_source(files: Mapping[tuple[dataset.Role, str], MapFile], place: str) -> FileSource:
+    """Return the shipped data set, with the user's ``files`` in addition or in place of its own."""
+    shipped = {(member.role, member.name): member for member in dataset.DATASET}
+    return FileSource(np.array(dataset.ENERGY_EDGES_GEV), files, shipped, place)
 
 
 def _unknown(place: str, role: str, name: str, known: list[str]) -> InputError:

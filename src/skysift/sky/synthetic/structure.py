@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +44,8 @@ def random_field(vectors: Vectors, name: str, scale_rad: float, waves: int = 96)
     field = np.zeros(len(vectors))
     for row, shift in zip(frequency, phase, strict=True):
         field += np.cos(vectors @ row + shift)
-    return field * np.sqrt(2 / waves)
+    field *= math.sqrt(2 / waves)
+    return field
 
 
 def source_shares(vectors: Vectors) -> Map:
