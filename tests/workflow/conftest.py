@@ -1,0 +1,125 @@
+"""A copy of the repository in which Snakemake runs a stand-in for `skysift`, fast and recording what it read."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PARTS = ("Snakefile", "workflow", "profiles", "slurm", "config", "envs", "src")
+
+# Writes, as the result, the command and everything that it was given to read; fails where it is told to.
+STAND_IN = r"""#!/usr/bin/env bash
+set -euo pipefail
+line="$*"
+if [[ -n "${STAND_IN_FAILS:-}" && $line == *"$STAND_IN_FAILS"* ]]; then echo "told to fail: $line" >&2; exit 1; fi
+read_files() { for word in $line; do if [[ -f $word ]]; then cat "$word"; fi; done; }
+text="$line"$'\n'"$(read_files)"
+out="${line##* }"
+if [[ $1 == tables ]]; then
+  mkdir -p "$out"
+  for name in posterior evidence cost calibration; do printf '%s\n' "$line" > "$out/$name.csv"; done
+else
+  mkdir -p "$(dirname "$out")"
+  printf '%s\n' "$text" > "$out"
+fi
+if [[ $1 == report ]]; then mkdir -p "$(dirname "$out")/figures"; fi
+"""
+
+
+class Checkout:
+    """A folder like a fresh clone, and Snakemake in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tools = folder.parent / f"{folder.name}-bin"
+        self.tools.mkdir()
+        (self.tools / "python").symlink_to(sys.executable)
+        stand_in = self.tools / "skysift"
+        stand_in.write_text(STAND_IN)
+        stand_in.chmod(0o755)
+
+    def snakemake(self, *words, **variables):
+        """Run Snakemake with the Python that sits beside the stand-in."""
+        packages = [place for place in sys.path if place.endswith("-packages")]
+        paths = os.pathsep.join([str(self.folder / "src"), *packages])
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
+        environment = {**kept, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **variables}
+        command = [str(self.tools / "python"), "-m", "snakemake", *map(str, words)]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+
+    def run(self, *words, **variables):
+        """Run the workflow to its end."""
+        done = self.snakemake("--cores", "2", *words, **variables)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done
+
+    def plan(self, *words):
+        """Return how many jobs of each rule a dry run plans; empty when there is nothing to be done."""
+        done = self.snakemake("-n", *words)
+        assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-2000:]
+        text = done.stdout + done.stderr
+        if "Nothing to be done" in text:
+            return {}
+        table = re.search(r"^job +count\n-[- ]+\n((?:\w+ +\d+\n)+)", text, re.MULTILINE)
+        assert table, text[-4000:]
+        counts = dict(line.split() for line in table[1].splitlines())
+        return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total")}
+
+    def edit(self, path, old, new):
+        """Replace text that must be there in one of the files."""
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text, f"{old!r} is not in {path}"
+        file.write_text(text.replace(old, new))
+
+    def results(self, run):
+        """Return the files of a run with their content, logs and benchmarks left out."""
+        root = self.folder / "results" / run
+        files = {file.relative_to(root).as_posix(): file for file in root.rglob("*") if file.is_file()}
+        return {
+            name: file.read_text()
+            for name, file in files.items()
+            if not name.startswith(("logs/", "benchmarks/")) and file.name != ".snakemake_timestamp"
+        }
+
+
+@pytest.fixture
+def checkout(tmp_path, repository):
+    """A fresh copy of what the workflow needs, without results."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    for name in PARTS:
+        source = repository / name
+        if source.is_symlink():
+            (folder / name).symlink_to(source.readlink())
+        elif source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, folder / name)
+    return Checkout(folder)
+
+
+@pytest.fixture
+def mine(checkout):
+    """A small configuration with two fits, two replicates and sidebands, in the checkout."""
+    path = checkout.folder / "mine.yaml"
+    path.write_text(
+        "run: mine\n"
+        "observation: {data: synthetic, nside: 32, region: {radius: 20 deg, mask_plane: 2 deg}}\n"
+        "simulate: {replicates: 2, truth: {smooth: 8, gce: 0.9}}\n"
+        "model:\n"
+        "  components:\n"
+        "    smooth: {template: p6v11, norm: {lognormal: [12.3, 0.5]}}\n"
+        "    gce: {template: nfw_squared, norm: {uniform: [0, 1.5]}}\n"
+        "fits:\n"
+        "  first: [map, {svi: {guide: mvn}}]\n"
+        "  second: [map, laplace]\n"
+        "systematics: {sidebands: {fits: [second], longitudes: [30 deg, -30 deg]}}\n"
+    )
+    return path

@@ -1,0 +1,126 @@
+"""What Snakemake plans: every shipped configuration and profile, from a fresh clone."""
+
+from pathlib import Path
+
+import pytest
+
+from skysift.config import load
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGURATIONS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("config/**/*.yaml"))
+MINE = {
+    "write_config": 6,  # observation, simulate-simulated, fit-first, fit-second, sidebands-second, report
+    "write_whole_config": 1,
+    "prepare": 1,
+    "simulate": 2,
+    "fit": 4,
+    "sidebands": 4,
+    "systematics": 2,
+    "diagnose": 4,
+    "tables": 1,
+    "report": 1,
+}
+
+
+def expected_jobs(analysis):
+    """Count the jobs of each rule from the configuration alone."""
+    fits = analysis.fit_data()
+    data = {name for names in fits.values() for name in names}
+    pairs = sum(map(len, fits.values()))
+    with_sidebands = sum(len(fits[name]) for name in analysis.sideband_fits())
+    sets = {name.rsplit("-", 1)[0] for name in data - {"observed"}}
+    jobs = {
+        "write_config": 2 + len(sets) + len(fits) + len(analysis.sideband_fits()),
+        "write_whole_config": 1,
+        "prepare": 1,
+        "observe": int("observed" in data),
+        "simulate": len(data - {"observed"}),
+        "fit": pairs,
+        "diagnose": pairs,
+        "sidebands": with_sidebands * len(analysis.sideband_regions()),
+        "systematics": with_sidebands,
+        "tables": 1,
+        "report": 1,
+    }
+    return {rule: count for rule, count in jobs.items() if count}
+
+
+def test_configurations_are_shipped():
+    assert "config/demo.yaml" in CONFIGURATIONS
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--profile", "slurm"), ("--profile", "profiles/gpu"), ("--profile", "profiles/ci")]
+)
+def test_demonstration_with_every_profile(checkout, words):
+    wanted = expected_jobs(load([ROOT / "config/demo.yaml"]))
+    assert min(wanted[rule] for rule in ("prepare", "fit", "diagnose", "report")) > 0
+    assert checkout.plan(*words) == wanted
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_every_shipped_configuration(checkout, name):
+    assert checkout.plan("--configfile", name) == expected_jobs(load([ROOT / name]))
+
+
+def test_count_of_jobs_by_hand(checkout, mine):
+    assert checkout.plan("--configfile", mine) == MINE
+
+
+def test_entry_through_the_workflow_folder(checkout, mine):
+    assert checkout.plan("-s", "workflow/Snakefile", "--configfile", mine) == MINE
+
+
+def test_observed_counts_in_place_of_simulated_ones(checkout, mine):
+    checkout.edit(mine, "simulate: {replicates: 2, truth: {smooth: 8, gce: 0.9}}\n", "")
+    plan = checkout.plan("--configfile", mine)
+    assert plan["observe"] == 1
+    assert "simulate" not in plan
+    assert plan["fit"] == 2
+
+
+def test_values_of_the_command_line_lie_over_the_file(checkout, mine):
+    plan = checkout.plan("--configfile", mine, "--config", "simulate={replicates: 3}")
+    assert plan["simulate"] == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("guide: mvn", "guied: mvn", "guide"),
+        ("fits:", "fist:", "fits"),
+        ("run: mine", "run: ../mine", "run"),
+        ("run: mine\n", "run: mine\nrun: mine\n", "line"),
+        ("nside: 32", "nside: 032", "032"),
+    ],
+)
+def test_wrong_configuration_is_told_before_any_job(checkout, mine, old, new, says):
+    checkout.edit(mine, old, new)
+    done = checkout.snakemake("-n", "--configfile", mine)
+    assert done.returncode == 2
+    assert "mine.yaml" in done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (checkout.folder / "results").exists()
+
+
+def test_missing_package_is_told_in_one_line(checkout, mine):
+    (checkout.folder / "src/skysift/config/code.py").unlink()
+    done = checkout.snakemake("-n", "--configfile", mine)
+    assert done.returncode == 2
+    assert "make .venv" in done.stderr
+
+
+def test_lint_finds_nothing(checkout):
+    done = checkout.snakemake("--lint")
+    assert done.returncode == 0
+    assert "good condition" in done.stdout + done.stderr
+
+
+def test_rules_are_formatted(repository):
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,112 @@
+"""What Snakemake does again, and what it leaves alone; each with the wrong form as a control that must fail."""
+
+import re
+
+import pytest
+import yaml
+
+CODE_OF_FIT = "src/skysift/contract.py"
+AFTER_FIRST = {"write_config": 1, "write_whole_config": 1, "fit": 2, "diagnose": 2, "tables": 1, "report": 1}
+
+
+def make_ancient(checkout):
+    """Mark the configuration slice of a fit as ancient, although a rule makes it."""
+    checkout.edit(
+        "workflow/rules/fit.smk",
+        'config=f"{RUN}/config/fit-{{fit}}.yaml"',
+        'config=ancient(f"{RUN}/config/fit-{{fit}}.yaml")',
+    )
+
+
+def test_second_run_plans_nothing(checkout, mine):
+    checkout.run("--configfile", mine)
+    assert checkout.plan("--configfile", mine) == {}
+
+
+def test_changed_guide_redoes_its_fit_and_what_follows(checkout, mine):
+    checkout.run("--configfile", mine)
+    before = checkout.results("mine")
+    checkout.edit(mine, "guide: mvn", "guide: iaf")
+    assert checkout.plan("--configfile", mine) == AFTER_FIRST
+    checkout.run("--configfile", mine)
+    after = checkout.results("mine")
+    assert "guide: iaf" in after["fits/first/simulated-000.nc"]
+    changed = {name for name in after if after[name] != before[name]}
+    assert not [
+        name for name in changed if re.match(r"data/|observation|fits/second|sidebands/|config/fit-second", name)
+    ]
+    assert checkout.plan("--configfile", mine) == {}
+
+
+@pytest.mark.parametrize("is_ancient", [False, True], ids=["shipped", "control"])
+def test_three_settings_in_turn_end_with_a_fit_of_the_third(checkout, mine, is_ancient):
+    if is_ancient:
+        make_ancient(checkout)
+    old = "guide: mvn"
+    for guide in ("mvn", "iaf", "flow"):
+        checkout.edit(mine, old, f"guide: {guide}")
+        old = f"guide: {guide}"
+        checkout.run("--configfile", mine)
+    results = checkout.results("mine")
+    assert "guide: flow" in results["config/fit-first.yaml"]
+    is_of_the_third = "guide: flow" in results["fits/first/simulated-000.nc"]
+    assert is_of_the_third is not is_ancient
+
+
+@pytest.mark.parametrize("always", [False, True], ids=["shipped", "control"])
+def test_demonstration_does_not_leak_into_another_run(checkout, mine, always):
+    if always:
+        head = (checkout.folder / "workflow/Snakefile").read_text()
+        wrong = re.sub(r"if not workflow.overwrite_configfiles:\n\n    configfile", "configfile", head)
+        assert wrong != head
+        wrong = wrong.replace(
+            "load(workflow.configfiles, workflow.config_settings.config)",
+            "resolve(config)",
+        ).replace("import load,", "import resolve,")
+        (checkout.folder / "workflow/Snakefile").write_text(wrong)
+    done = checkout.snakemake("--cores", "1", "--configfile", mine, "--", "results/mine/config.yaml")
+    written = checkout.folder / "results/mine/config.yaml"
+    components = list(yaml.safe_load(written.read_text())["model"]["components"]) if done.returncode == 0 else None
+    assert (components == ["smooth", "gce"]) is not always
+
+
+def test_changed_code_redoes_the_steps_that_run_it(checkout, mine):
+    checkout.run("--configfile", mine)
+    with (checkout.folder / "src/skysift/plots/__init__.py").open("a") as file:
+        file.write("# changed\n")
+    assert checkout.plan("--configfile", mine) == {"report": 1}
+    with (checkout.folder / "src/skysift/steps/fit.py").open("a") as file:
+        file.write("# changed\n")
+    plan = checkout.plan("--configfile", mine)
+    assert plan["fit"] == 4
+    assert "simulate" not in plan
+    assert "sidebands" not in plan
+
+
+def test_two_runs_share_no_file(checkout, mine):
+    other = mine.with_name("other.yaml")
+    other.write_text(mine.read_text().replace("run: mine", "run: other"))
+    checkout.run("--configfile", mine)
+    before = checkout.results("mine")
+    checkout.run("--configfile", other)
+    assert checkout.results("mine") == before
+    assert sorted(path.name for path in (checkout.folder / "results").iterdir()) == ["mine", "other"]
+    assert set(checkout.results("other")) == set(before)
+
+
+def test_page_exists_also_when_a_fit_failed(checkout, mine):
+    done = checkout.snakemake("--cores", "2", "-k", "--configfile", mine, STAND_IN_FAILS="fits/first/simulated-001.nc")
+    assert done.returncode == 1
+    results = checkout.results("mine")
+    assert "report.html" in results
+    assert "fits/first/simulated-001.nc" not in results
+    assert "fits/second/simulated-001.nc" in results
+    checkout.run("--configfile", mine)
+    assert checkout.plan("--configfile", mine) == {}
+
+
+def test_sideband_job_reads_the_model_of_its_fit(checkout, mine):
+    checkout.run("--configfile", mine, "--", "results/mine/sidebands/second/simulated-000/l+30.h5")
+    read = checkout.results("mine")["sidebands/second/simulated-000/l+30.h5"]
+    assert "template: nfw_squared" in read
+    assert "signal: gce" in read
