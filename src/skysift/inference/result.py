@@ -60,4 +60,5 @@ def factorise_covariance(draws: Tensor, weights: Tensor | None = None) -> Tensor
     spread = covariance.diagonal().clamp_min(1e-12)
     share = size / (1.0 / float((weights**2).sum()) + size)
     covariance = (1.0 - share) * covariance + share * torch.diag(spread)
-    return torch.linalg.cholesky(covariance + 1e-10 * torch.diag(spread))
+    factor: Tensor = torch.linalg.cholesky(covariance + 1e-10 * torch.diag(spread))
+    return factor

@@ -153,7 +153,7 @@ class _Density(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, target: Target, beta: float) -> Tensor:  # noqa: ANN401 - torch's context
         shape = z.shape
-        if not z.requires_grad:
+        if not ctx.needs_input_grad[0]:
             return target.log_density(z.reshape(-1, shape[-1]), beta).reshape(shape[:-1])
         density, gradient = target.log_density_and_gradient(z.reshape(-1, shape[-1]), beta)
         ctx.save_for_backward(gradient.reshape(shape))

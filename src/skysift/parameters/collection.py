@@ -149,7 +149,7 @@ class Parameters:
         for item in self:
             x = values[item.name]
             batch = x.shape[: x.ndim - len(item.shape)]
-            parts.append(item.prior.to_z(x).reshape(*batch, math.prod(item.z_shape())))
+            parts.append(item.prior.to_z(x).reshape((*batch, math.prod(item.z_shape()))))
         return torch.cat(parts, -1)
 
     def log_jacobian(self, z: Tensor) -> Tensor:
@@ -185,7 +185,7 @@ class Parameters:
         parts = []
         for item in self:
             x = values[item.name]
-            parts.append(x.reshape(*x.shape[: x.ndim - len(item.shape)], math.prod(item.shape)))
+            parts.append(x.reshape((*x.shape[: x.ndim - len(item.shape)], math.prod(item.shape))))
         return torch.cat(parts, -1)
 
     def unpack(self, packed: Tensor) -> dict[str, Tensor]:
@@ -217,14 +217,14 @@ class Parameters:
 
     @staticmethod
     def _place(flat: Tensor, where: slice, shape: tuple[int, ...]) -> Tensor:
-        return flat[..., where].reshape(*flat.shape[:-1], *shape)
+        return flat[..., where].reshape((*flat.shape[:-1], *shape))
 
     def _total(self, z: Tensor, terms: Mapping[str, Tensor]) -> Tensor:
         return self._sum(terms, z.shape[:-1])
 
     def _sum(self, terms: Mapping[str, Tensor], batch: torch.Size) -> Tensor:
         flat = [
-            terms[item.name].reshape(*batch, math.prod(item.lead)).sum(-1) if item.lead else terms[item.name]
+            terms[item.name].reshape((*batch, math.prod(item.lead))).sum(-1) if item.lead else terms[item.name]
             for item in self
         ]
         return functools.reduce(operator.add, flat)

@@ -1,0 +1,145 @@
+"""The engine ``map``: many starts, every optimum they lead to, and the best one polished."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from skysift.contract import hook
+from skysift.inference.ascent import climb_adam, climb_quasi_newton
+from skysift.inference.engine import Result
+from skysift.inference.newton import climb
+from skysift.inference.optima import UNFINISHED, separate
+from skysift.inference.target import Target
+from skysift.inference.verdict import check_optima
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skysift.contract import Model
+    from skysift.inference.engine import Start, Stream
+    from skysift.inference.newton import Optimum
+
+__all__ = ["Settings", "draw_starts", "run"]
+
+LONGEST_FIELD = 25
+MODEL_STARTS = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How hard to look for optima.
+
+    ``starts`` from the prior (scrambled Sobol points through the cube); ``steps`` of Adam for all of them, by default
+    none where the model offers its curvature in closed form and 250 elsewhere; ``lr`` of Adam; ``polish``: most
+    Newton steps for the best; ``explore``: most quasi-Newton steps that lead every start to its own optimum (0: only
+    the best starts are followed); ``finish``: Newton steps to share among starts that have not ended by then;
+    ``optima``: how many distinct ones are polished.
+    """
+
+    starts: int = 32
+    steps: int | None = None
+    lr: float = 0.03
+    polish: int = 30
+    explore: int = 60
+    finish: int = 60
+    optima: int = 3
+
+
+def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Result:
+    """Find the highest optimum of the posterior density in z, and what else the starts lead to.
+
+    The result has one draw, the mode; ``covariance_factor`` is that of the Gaussian there. ``traces``: ``optima``
+    (k, d), ``optima_log_density`` (k,), ``optima_log_mass`` (k,) by Laplace's approximation, ``optima_factor``
+    (k, d, d), ``prior_starts`` (), how many starts came from the prior and were followed to their optimum.
+
+    Raises
+    ------
+    NumericsError : more than half of the starts have no finite log density
+    """
+    begin = time.process_time()
+    target = Target(model, device=stream.device)
+    z = draw_starts(target, settings.starts, start, stream)
+    density = target.check_starts(z)
+    good = torch.isfinite(density)
+    is_prior = (torch.arange(len(z), device=z.device) >= len(z) - settings.starts)[good]
+    z, density = z[good], density[good]
+    steps = settings.steps
+    if steps is None:
+        steps = 0 if hook(model, "curvature") is not None else 250
+    if steps > 0:
+        z, density = climb_adam(target, z, steps, settings.lr)
+    first = climb(target, z[density.argmax()], settings.polish)
+    slope = torch.full_like(density, torch.inf)
+    if settings.explore > 0:
+        z, density, slope = climb_quasi_newton(target, z, first.z, first.covariance_factor, settings.explore)
+    optima, owner = separate(target, first, (z, density, slope), settings.optima, settings.finish)
+    # a start counts for the search of modes once it has ended somewhere
+    followed = int(((owner != UNFINISHED) & is_prior).sum())
+    result = _report(target, optima, owner, density, followed)
+    cost = {**result.cost, "cpu_seconds": time.process_time() - begin}
+    return replace(result, cost=cost, started_from=start.describe())
+
+
+def draw_starts(target: Target, count: int, start: Start, stream: Stream) -> Tensor:
+    """Return starting points, (k, d): the model's own first, then the Start's, then ``count`` from the prior.
+
+    Where the field blocks hold more than 25 numbers, those start at zero: a random draw of a long field is nobody's
+    neighbour.
+    """
+    parameters, parts = target.parameters, []
+    own = hook(target.model, "starting_points")
+    if own is not None:
+        parts.append(parameters.unconstrain(own(MODEL_STARTS, stream.generator("starting_points"))))
+    parts += [point.reshape(-1, target.size) for point in (start.mode, start.z) if point is not None]
+    if count > 0:
+        fields = parameters.block_mask("field")
+        names = [item.name for item in parameters if item.block != "field" or int(fields.sum()) <= LONGEST_FIELD]
+        free = [k for name in names for k in range(parameters.cube_size)[parameters.cube_slices[name]]]
+        u = torch.full((count, parameters.cube_size), 0.5, dtype=torch.float64)
+        if free:
+            seed = stream.number("sobol") % 2**31
+            sobol = torch.quasirandom.SobolEngine(len(free), scramble=True, seed=seed)  # type: ignore[no-untyped-call]
+            u[:, free] = sobol.draw(count, dtype=torch.float64)
+        parts.append(parameters.unconstrain(parameters.from_cube(u.to(target.device))))
+    if not parts:
+        parts = [torch.zeros(1, target.size, dtype=torch.float64, device=target.device)]
+    # a start on the edge of its support lies at infinity
+    points = torch.nan_to_num(torch.cat([part.to(target.device, torch.float64) for part in parts]))
+    return points.clamp(-12.0, 12.0)
+
+
+def _report(target: Target, optima: list[Optimum], owner: Tensor, density: Tensor, followed: int) -> Result:
+    best, size = optima[0], target.size
+    log_mass = [
+        one.log_density + 0.5 * size * math.log(2 * math.pi) + float(one.covariance_factor.diagonal().log().sum())
+        for one in optima
+    ]
+    reached = int((owner == 0).sum())
+    gap = best.log_density - optima[1].log_density if len(optima) > 1 else math.inf
+    traces = {
+        "optima": torch.stack([one.z for one in optima]),
+        "optima_log_density": torch.tensor([one.log_density for one in optima], dtype=torch.float64),
+        "optima_log_mass": torch.tensor(log_mass, dtype=torch.float64),
+        "optima_factor": torch.stack([one.covariance_factor for one in optima]),
+        "prior_starts": torch.tensor(followed),
+        "starts_log_density": density,
+        "starts_reached_best": torch.tensor(reached),
+        "starts_gap": torch.tensor(gap, dtype=torch.float64),
+    }
+    _, gradient = target.log_density_and_gradient(best.z[None])
+    checks = check_optima(best, reached, len(density), bool(torch.isfinite(gradient).all()))
+    cost = {**target.cost(), "newton_steps": float(sum(one.steps for one in optima))}
+    return Result(
+        engine="map",
+        draws=best.z[None, None],
+        mode=best.z,
+        covariance_factor=best.covariance_factor,
+        checks=checks,
+        traces=traces,
+        cost=cost,
+    )

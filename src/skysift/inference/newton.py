@@ -1,0 +1,218 @@
+"""Newton steps in z: the local quadratic form of a target, and the climb to the nearest optimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from skysift.contract import hook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from skysift.inference.target import Target
+
+__all__ = ["Optimum", "Quadratic", "climb", "expand", "factorise_information"]
+
+LEAST_EIGENVALUE = 1e-3
+
+
+class Quadratic(NamedTuple):
+    """Log density at one point with its gradient (d,) and information (d, d): minus the Hessian, or its mean."""
+
+    value: Tensor
+    gradient: Tensor
+    information: Tensor
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where a climb ended: point, log density, covariance factor there, and how good an end it is."""
+
+    z: Tensor
+    log_density: float
+    covariance_factor: Tensor
+    is_definite: bool
+    gain: float
+    last_gain: float
+    decrement: float
+    steps: int
+
+
+def expand(target: Target, z: Tensor, observed: bool = False) -> Quadratic:
+    """Return the quadratic expansion of the log density at one point.
+
+    The model's ``curvature`` hook gives it in closed form; else ``information`` weights W and forward-mode
+    derivatives J of the expected data give the Fisher metric JᵀWJ, all d columns as one batch; else (or where the
+    observed information is asked for) autograd gives the Hessian.
+
+    Parameters
+    ----------
+    target : the target
+    z : (d,)
+    observed : minus the Hessian itself, instead of its mean over data (the Fisher metric)
+    """
+    if hook(target.model, "curvature") is not None:
+        return _closed_form(target, z, observed)
+    if hook(target.model, "information") is not None and not observed:
+        return _fisher(target, z)
+    return _hessian(target, z)
+
+
+def factorise_information(information: Tensor) -> tuple[Tensor, bool]:
+    """Return the lower factor L of the covariance, L Lᵀ = information⁻¹, and whether it was positive definite.
+
+    Where it was not, eigenvalues are replaced by their absolute values, floored.
+    """
+    factor, fault = torch.linalg.cholesky_ex(information)
+    is_definite = int(fault) == 0 and bool(torch.isfinite(factor).all())
+    if not is_definite:
+        values, vectors = torch.linalg.eigh(torch.nan_to_num(information))
+        floor = max(LEAST_EIGENVALUE, 1e-12 * float(values.abs().max()))
+        covariance = (vectors / values.abs().clamp_min(floor)) @ vectors.T
+    else:
+        covariance = torch.cholesky_inverse(factor)
+    covariance = 0.5 * (covariance + covariance.T)
+    return torch.linalg.cholesky(covariance), is_definite
+
+
+def climb(target: Target, z: Tensor, steps: int = 30, tolerance: float = 1e-6) -> Optimum:
+    """Climb from one point by Newton steps to the nearest optimum.
+
+    The first steps use the Fisher metric, which is positive definite wherever they begin; once the decrement is below
+    one, or the gain is not what the metric predicted, the observed information where that is positive definite, which
+    converges quadratically. A full step that gains too little is replaced by the best of shorter and damped ones.
+    Stops when the Newton decrement (twice the gain still to be had) is below ``tolerance``.
+
+    Parameters
+    ----------
+    target : the target
+    z : (d,) start
+    steps : at most so many
+    tolerance : nats
+    """
+    z = z.detach().to(torch.float64)
+    first = value = float(target.log_density(z[None])[0])
+    gain = decrement = float("inf")
+    observed, count = False, 0
+    while count < steps:
+        count += 1
+        local = expand(target, z, observed)
+        metric, observed = _metric(target, z, local, observed)
+        decrement = float(local.gradient @ torch.cholesky_solve(local.gradient[:, None], metric[1])[:, 0])
+        if decrement < tolerance:
+            gain = 0.5 * decrement
+            break
+        step, gain = _search(target, z, value, local.gradient, metric)
+        z, value = z + step, value + gain
+        observed = observed or decrement < 1.0 or not 0.35 < gain / decrement < 0.7
+        if gain == 0.0:
+            break
+    factor, is_definite = factorise_information(expand(target, z, True).information)
+    if not is_definite and hook(target.model, "information") is not None:
+        factor, _ = factorise_information(expand(target, z, False).information)
+    return Optimum(z, value, factor, is_definite, value - first, gain, decrement, count)
+
+
+def _metric(target: Target, z: Tensor, local: Quadratic, observed: bool) -> tuple[tuple[Tensor, Tensor], bool]:
+    """Return a positive definite matrix with its Cholesky factor, and whether it is the observed information."""
+    matrix = local.information
+    factor, fault = torch.linalg.cholesky_ex(matrix)
+    if int(fault) == 0:
+        return (matrix, factor), observed
+    if observed and (hook(target.model, "curvature") or hook(target.model, "information")):
+        matrix = expand(target, z, False).information
+        factor, fault = torch.linalg.cholesky_ex(matrix)
+        if int(fault) == 0:
+            return (matrix, factor), False
+    values, vectors = torch.linalg.eigh(torch.nan_to_num(matrix))
+    floored = values.abs().clamp_min(max(LEAST_EIGENVALUE, 1e-12 * float(values.abs().max())))
+    matrix = (vectors * floored) @ vectors.T
+    return (matrix, torch.linalg.cholesky(matrix)), observed
+
+
+def _search(
+    target: Target, z: Tensor, value: float, gradient: Tensor, metric: tuple[Tensor, Tensor]
+) -> tuple[Tensor, float]:
+    """Return a step that climbs, and its gain: the full one, or the best of shorter and of damped ones."""
+    matrix, factor = metric
+    full = torch.cholesky_solve(gradient[:, None], factor)[:, 0]
+    gain = float(target.log_density((z + full)[None])[0]) - value
+    if gain > 0.25 * float(gradient @ full):
+        return full, gain
+    ladder = [full] + [share * full for share in (0.5, 0.25, 0.1, 0.03, 1e-3, 1e-5)]
+    for damping in (1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0):
+        damped, _ = torch.linalg.cholesky_ex(matrix + damping * torch.diag(matrix.diagonal()))
+        ladder.append(torch.cholesky_solve(gradient[:, None], damped)[:, 0])
+    trials = torch.stack(ladder)
+    gains = target.log_density(z + trials) - value
+    best = int(gains.argmax())
+    return (trials[best], float(gains[best])) if float(gains[best]) > 0.0 else (torch.zeros_like(z), 0.0)
+
+
+def _closed_form(target: Target, z: Tensor, observed: bool) -> Quadratic:
+    parameters = target.parameters
+    with torch.no_grad():
+        curvature = hook(target.model, "curvature")(parameters.values(z[None]), observed)
+        value = curvature.value + parameters.log_density(z)
+    if parameters.is_elementwise:
+        first, second, slope, bend = parameters.derivatives(z)
+        information = first[:, None] * curvature.information * first + torch.diag(bend)
+        if observed:
+            information -= torch.diag(curvature.gradient * second)
+        return Quadratic(value, first * curvature.gradient + slope, information)
+    jacobian = torch.func.jacrev(lambda point: parameters.pack(parameters.values(point)))(z)
+    pull = curvature.gradient if observed else None
+    slope, hessian = _differentiate_twice(lambda points: _prior_and_pull(target, points, pull), z)
+    gradient = curvature.gradient @ jacobian + (slope if pull is None else slope - pull @ jacobian)
+    return Quadratic(value, gradient, jacobian.T @ curvature.information @ jacobian - hessian)
+
+
+def _prior_and_pull(target: Target, points: Tensor, pull: Tensor | None) -> Tensor:
+    """Log prior, plus the values weighted by the likelihood's pull on them: its curvature is that of the map."""
+    density = target.parameters.log_density(points)
+    return density if pull is None else density + target.parameters.pack(target.parameters.values(points)) @ pull
+
+
+def _fisher(target: Target, z: Tensor) -> Quadratic:
+    parameters, model, size = target.parameters, target.model, z.shape[0]
+    value, gradient = target.log_density_and_gradient(z[None])
+    with torch.no_grad():
+        weights = hook(model, "information")(parameters.values(z[None]))[0].reshape(-1)
+    # row k of the batch is the same point, moved along coordinate k
+    points, axes = z.expand(size, size).clone(), torch.eye(size, dtype=z.dtype, device=z.device)
+    pushed = torch.func.jvp(lambda moved: model.expected(parameters.values(moved)), (points,), (axes,))
+    slopes = pushed[1].reshape(size, -1)
+    if parameters.is_elementwise:
+        bend = torch.diag(parameters.derivatives(z).curvature)
+    else:
+        bend = -_differentiate_twice(parameters.log_density, z)[1]
+    return Quadratic(value[0], gradient[0], (slopes * weights) @ slopes.T + bend)
+
+
+def _hessian(target: Target, z: Tensor) -> Quadratic:
+    parameters = target.parameters
+
+    def density(points: Tensor) -> Tensor:
+        return target.model.log_likelihood(parameters.values(points)) + parameters.log_density(points)
+
+    value = target.log_density(z[None])[0]
+    gradient, hessian = _differentiate_twice(density, z)
+    return Quadratic(value, gradient, -hessian)
+
+
+def _differentiate_twice(function: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return gradient and Hessian at z: copies of the point in one batch, row k differentiated along axis k."""
+    size, rows, gradient = z.shape[0], [], torch.zeros_like(z)
+    for axes in torch.split(torch.eye(size, dtype=z.dtype, device=z.device), 64):
+        with torch.enable_grad():
+            points = z.detach().expand(axes.shape[0], size).clone().requires_grad_()
+            (slope,) = torch.autograd.grad(function(points).sum(), points, create_graph=True)
+            gradient = slope[0].detach()
+            rows.append(torch.autograd.grad((slope * axes).sum(), points)[0])
+    hessian = torch.cat(rows)
+    return gradient, 0.5 * (hessian + hessian.T)
