@@ -52,8 +52,8 @@ def source_of(observation: Observation, place: Path) -> MapSource:
     return fermi_source(files, str(place))
 
 
-def layout_of(settings: ObservationSlice) -> Layout:
-    """Return the regions of an observation and its sidebands."""
+def layout_of(settings: ObservationSlice, place: Path) -> Layout:
+    """Return the regions of an observation and its sidebands; ``place`` is the configuration file, for messages."""
     observation = settings.observation
     sidebands = {}
     if settings.sidebands is not None:
@@ -66,6 +66,7 @@ def layout_of(settings: ObservationSlice) -> Layout:
         read_out={name: region_of(region) for name, region in observation.read_out.items()},
         sidebands=sidebands,
         sideband_signal=settings.sidebands.template if settings.sidebands is not None else None,
+        place=str(place),
     )
 
 

@@ -29,7 +29,7 @@ def run(config: Path, out: Path) -> None:
     check_writable(out)
     settings = load_slice(config, "observation")
     source = source_of(settings.observation, config)
-    observation = assemble(source, layout_of(settings), settings.templates, settings.observation.nside)
+    observation = assemble(source, layout_of(settings, config), settings.templates, settings.observation.nside)
     provenance = collect(settings.run, settings.seed, config.read_bytes(), source.paths_read())
     write_observation(out, observation, provenance)
     for warning in observation.warnings:

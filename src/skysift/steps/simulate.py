@@ -9,7 +9,6 @@ import numpy as np
 
 from skysift.config import load_slice
 from skysift.errors import InputError, nearest
-from skysift.geometry.healpix import pixel_vectors
 from skysift.instruments.fermi import Observation, read_observation, write_counts
 from skysift.instruments.fermi.drawing import simulate_counts
 from skysift.storage.hdf5 import check_writable, collect
@@ -66,12 +65,11 @@ def _draw_fields(settings: SimulateSlice, observation: Observation, data: str) -
         return {}
     from skysift.sky.draws import draw_field
 
-    vectors = pixel_vectors(observation.nside, observation.pixels)
     fields = {}
     for name, kernels in modulated.items():
         own = [_law(kernel) for kernel in kernels if kernel.shared is None]
         stream = numpy_stream(settings.seed, "simulate", data, "field", name)
-        fields[name] = draw_field(own, vectors, observation.energy_edges_gev, stream)
+        fields[name] = draw_field(own, observation.nside, observation.pixels, observation.energy_edges_gev, stream)
     drawn = dict(fields)
     for name, kernels in modulated.items():
         for kernel in kernels:
@@ -88,8 +86,6 @@ def _law(kernel: Modulation) -> FieldLaw:
         variance=float(kernel.variance.value or 0.0),
         kernel=kernel.kernel,
         distance=kernel.distance,
-        spacing=kernel.inducing.spacing,
-        nside=kernel.inducing.nside,
         energies=kernel.energies,
         energy_lengthscale=kernel.energy_lengthscale,
     )

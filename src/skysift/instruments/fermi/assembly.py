@@ -34,6 +34,7 @@ class Layout:
     read_out : further regions by name
     sidebands : name to centre (deg) and region
     sideband_signal : template that is moved to the sidebands
+    place : the configuration file, for messages
     """
 
     region: Region
@@ -41,6 +42,7 @@ class Layout:
     read_out: Mapping[str, Region] = field(default_factory=dict)
     sidebands: Mapping[str, tuple[tuple[float, float], Region]] = field(default_factory=dict)
     sideband_signal: str | None = None
+    place: str = "configuration"
 
     def all_regions(self) -> list[Region]:
         """Return every region."""
@@ -61,7 +63,7 @@ def assemble(source: MapSource, layout: Layout, templates: Sequence[str], nside:
     ------
     InputError : a map that is absent, damaged or unfit, or a region without pixels
     """
-    checks.check_energy_edges(source.energy_edges_gev, "configuration")
+    checks.check_energy_edges(source.energy_edges_gev, layout.place)
     entries = _read_all(source, layout, templates, nside)
     exposure = entries["exposure", "exposure"]
     masks = {name: entry.values[0] > 0 for (role, name), entry in entries.items() if role == "mask"}
@@ -76,7 +78,7 @@ def assemble(source: MapSource, layout: Layout, templates: Sequence[str], nside:
     checks.check_exposure(exposure, stored)
     inside, warnings = _drop_unseen(inside, exposure)
     for name, mask in inside.items():
-        _check_pixels(mask, name, exposure.nside)
+        _check_pixels(mask, name, exposure.nside, layout.place)
     for (role, _), entry in entries.items():
         if role == "template":
             checks.check_template(entry, inside["region"], stored)
@@ -146,10 +148,10 @@ def _drop_unseen(inside: Mapping[str, Inside], exposure: SkyMap) -> tuple[dict[s
     return {name: mask & ~blind for name, mask in inside.items()}, warnings
 
 
-def _check_pixels(inside: Inside, name: str, nside: int) -> None:
+def _check_pixels(inside: Inside, name: str, nside: int, place: str) -> None:
     if not inside.any():
         raise InputError(
-            "configuration", f"observation.{name}", f"0 of {inside.size} pixels (nside {nside}) are left",
+            place, f"observation.{name}", f"0 of {inside.size} pixels (nside {nside}) are left",
             "at least one pixel outside the masks", "enlarge the region or loosen mask and mask_plane",
         )  # fmt: skip
 

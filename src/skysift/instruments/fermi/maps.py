@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ __all__ = ["CONVENTIONS", "MapFile", "SkyMap", "check_same_nside", "different_ns
 
 CONVENTIONS: dict[Role, Convention] = {"counts": "sum", "template": "sum", "exposure": "mean", "mask": "any"}
 _UNSEEN = -1.6375e30  # healpy's mark of a pixel without a value
+_COUNTS = ("", "count", "counts", "ct", "ph", "photon", "photons")
+_UNITS: dict[Role, tuple[str, ...]] = {"counts": _COUNTS, "template": _COUNTS, "exposure": ("", "cm2s", "scm2")}
 _ENERGY_UNITS_GEV = {"eV": 1e-9, "keV": 1e-6, "MeV": 1e-3, "GeV": 1.0, "TeV": 1e3, "erg": 624.1509074460763}
 
 
@@ -100,6 +103,7 @@ def read_map(name: str, role: Role, file: MapFile) -> SkyMap:
     field = name if is_npy else f"{', '.join(raw.column)} (HDU {raw.hdu})"
     ordering = _agree(place, f"ORDERING of {field}", raw.ordering, file.ordering, ("ring", "nested"))
     coordsys = _agree(place, f"COORDSYS of {field}", raw.coordsys, file.coordsys, ("galactic", "equatorial"))
+    _check_unit(raw.unit, role, place, field)
     values, is_partial = _full_sky(raw, place, field)
     if ordering == "nested":
         values = reorder_to_ring(values)
@@ -136,6 +140,14 @@ def _read_npy(path: Path, name: str) -> FitsMap:
         found = f"shape {array.shape}"
         raise InputError(path, name, found, "(pixels,) or (energies, pixels)", "save one map, or one per energy bin")
     return FitsMap(array)
+
+
+def _check_unit(unit: str, role: Role, place: str, field: str) -> None:
+    """Refuse a stated unit of another kind; silence is taken at its word, since most maps are silent."""
+    plain = re.sub(r"[\s^*.]", "", unit).lower()
+    if role in _UNITS and plain not in _UNITS[role]:
+        wanted = "cm2 s" if role == "exposure" else "counts (per pixel, exposure and pixel area multiplied)"
+        raise InputError(place, f"unit of {field}", unit, wanted, "convert the map, then correct TUNIT")
 
 
 def _full_sky(raw: FitsMap, place: str, field: str) -> tuple[NDArray[np.float64], bool]:
