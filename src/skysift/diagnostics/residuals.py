@@ -40,7 +40,9 @@ class Autocorrelation:
     p_value: float
 
 
-def measure_significance(counts: NDArray[np.int64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+def measure_significance(
+    counts: NDArray[np.int64] | NDArray[np.float64], expected: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return (counts - expected) / sqrt(expected); 0 where nothing is expected and nothing seen."""
     with np.errstate(divide="ignore", invalid="ignore"):
         sigma = (counts - expected) / np.sqrt(expected)

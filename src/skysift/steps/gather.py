@@ -1,0 +1,218 @@
+"""What a run left behind: one record per fit and data set, also where a fit is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysift.diagnostics.priors import PriorDensity
+from skysift.errors import SkysiftError
+from skysift.storage.posterior import CheckRow, Posterior, Stage, read_posterior
+
+if TYPE_CHECKING:
+    from skysift.config import Prior, ReportSlice
+
+__all__ = [
+    "NOT_A_POSTERIOR",
+    "SIDEBANDS",
+    "FitRecord",
+    "Quantity",
+    "find_prior",
+    "find_truth",
+    "gather_fits",
+    "set_of",
+]
+
+SIDEBANDS = "_sidebands"
+NOT_A_POSTERIOR = "tempered, mean field: not a posterior"
+LARGEST = 32
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Draws (chain, draw) of one number, with its unit, label and, where known, its truth."""
+
+    draws: NDArray[np.float64]
+    unit: str = ""
+    label: str = ""
+    truth: float | None = None
+
+    @property
+    def flat(self) -> NDArray[np.float64]:
+        """All draws, (chain * draw,)."""
+        return self.draws.ravel()
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """One fit of one data set; ``problem`` says why there is no posterior, and is empty where there is one."""
+
+    fit: str
+    data: str
+    problem: str = ""
+    quantities: Mapping[str, Quantity] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    checks: tuple[tuple[str, CheckRow], ...] = ()
+    stages: tuple[Stage, ...] = ()
+    log_z: float | None = None
+    log_z_error: float | None = None
+    log_z_method: str = ""
+    converged: bool | None = None
+    is_tempered: bool = False
+    cost: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def base(self) -> str:
+        """The fit without the systematic that was added to it."""
+        return self.fit.removesuffix(SIDEBANDS) if self.has_systematic else self.fit
+
+    @property
+    def has_systematic(self) -> bool:
+        """Whether the spurious signal of the sidebands is part of it."""
+        return self.fit.endswith(SIDEBANDS)
+
+    @property
+    def note(self) -> str:
+        """What a reader must know wherever this fit is shown."""
+        if self.is_tempered:
+            return NOT_A_POSTERIOR
+        return "" if self.converged is not False else "not converged"
+
+
+def set_of(data: str) -> str:
+    """Return the simulated set that a data set belongs to; ``observed`` stays.
+
+    Examples
+    --------
+    >>> set_of("model_o-007"), set_of("observed")
+    ('model_o', 'observed')
+    """
+    return re.sub(r"-\d{3,}$", "", data)
+
+
+def gather_fits(run_dir: Path, settings: ReportSlice) -> list[FitRecord]:
+    """Read every posterior that the configuration promises; missing and unreadable ones become records too.
+
+    Parameters
+    ----------
+    run_dir : ``results/<run>``
+    settings : slice ``report``
+
+    Returns
+    -------
+    records in the order of the configuration; a fit with systematic follows its fit
+    """
+    records = []
+    for fit, names in settings.fits.items():
+        variants = [fit, fit + SIDEBANDS] if fit in settings.sideband_fits else [fit]
+        records += [
+            _read_record(run_dir / "fits" / variant / f"{data}.nc", variant, data, fit in settings.tempered)
+            for variant in variants
+            for data in names
+        ]
+    return records
+
+
+def _read_record(path: Path, fit: str, data: str, is_tempered: bool) -> FitRecord:
+    if not path.exists():
+        return FitRecord(
+            fit, data, "no posterior: the fit failed, was stopped, or has not run", is_tempered=is_tempered
+        )
+    try:
+        posterior = read_posterior(path)
+    except SkysiftError as error:
+        return FitRecord(fit, data, str(error), is_tempered=is_tempered)
+    checks = [("", _as_row(check)) for check in posterior.checks]
+    checks += [(stage.engine, _as_row(check)) for stage in posterior.stages for check in stage.checks]
+    return FitRecord(
+        fit,
+        data,
+        quantities=_list_quantities(posterior),
+        arrays={name: variable.array for name, variable in posterior.arrays.items()},
+        checks=tuple(checks),
+        stages=tuple(posterior.stages),
+        log_z=posterior.log_z,
+        log_z_error=posterior.log_z_error,
+        log_z_method=posterior.log_z_method,
+        converged=posterior.converged,
+        is_tempered=is_tempered,
+        cost=posterior.cost,
+        warnings=tuple(posterior.warnings),
+        attributes=posterior.attributes,
+        provenance=posterior.provenance if isinstance(posterior.provenance, Mapping) else {},
+    )
+
+
+def _as_row(check: Any) -> CheckRow:  # noqa: ANN401 - anything with the five attributes
+    return CheckRow(check.name, float(check.value), check.threshold, check.colour, check.advice)
+
+
+def _list_quantities(posterior: Posterior) -> dict[str, Quantity]:
+    """Split variables into single numbers, ``gce_norm[0]`` and so on; long vectors such as fields are left out."""
+    found = {}
+    for name, variable in posterior.variables.items():
+        array = np.asarray(variable.array, dtype=np.float64)
+        cells = int(np.prod(array.shape[2:]))
+        if cells > LARGEST or name.endswith("_field"):
+            continue
+        flat = array.reshape(*array.shape[:2], cells)
+        truth = None if variable.truth is None else np.ravel(np.asarray(variable.truth, dtype=np.float64))
+        for k in range(cells):
+            own = None if truth is None else float(truth[k if truth.size > 1 else 0])
+            key = name if array.ndim == 2 else f"{name}[{k}]"
+            found[key] = Quantity(flat[:, :, k], variable.unit, variable.label, own)
+    return found
+
+
+def find_truth(settings: ReportSlice, fit: str, data: str, parameter: str) -> float | None:
+    """Return the true norm behind ``<component>_norm`` in simulated data; None where the sky had no such template."""
+    component = _component_of(settings, fit, parameter, "_norm")
+    drawn = settings.truth.get(set_of(data), {})
+    if component is None or not drawn:
+        return None
+    template = settings.models[_base(settings, fit)][component].template
+    norms = [part.norm for part in drawn.values() if part.template == template]
+    return float(sum(norms)) if norms else None
+
+
+def find_prior(settings: ReportSlice, fit: str, parameter: str) -> PriorDensity | None:
+    """Return the prior of ``<component>_norm`` or of a hyper-parameter; None for anything derived or fixed."""
+    component = _component_of(settings, fit, parameter, "_norm")
+    components = settings.models[_base(settings, fit)]
+    if component is not None:
+        return _density_of(components[component].norm)
+    found = re.fullmatch(r"(.+)_(lengthscale|variance)(?:_(\d+))?", parameter)
+    if found is None or found[1] not in components:
+        return None
+    kernels, number = components[found[1]].modulate, int(found[3] or 1) - 1
+    if number >= len(kernels):
+        return None
+    law = kernels[number].lengthscale if found[2] == "lengthscale" else kernels[number].variance
+    return PriorDensity("lognormal", *law.lognormal) if law.lognormal else None
+
+
+def _base(settings: ReportSlice, fit: str) -> str:
+    return fit if fit in settings.models else fit.removesuffix(SIDEBANDS)
+
+
+def _component_of(settings: ReportSlice, fit: str, parameter: str, ending: str) -> str | None:
+    name = re.sub(r"\[\d+\]$", "", parameter)
+    component = name.removesuffix(ending)
+    return component if name.endswith(ending) and component in settings.models[_base(settings, fit)] else None
+
+
+def _density_of(prior: Prior) -> PriorDensity | None:
+    if prior.is_fixed:
+        return None
+    first, second = getattr(prior, prior.kind)
+    low, high = prior.support if prior.kind == "normal" else (-np.inf, np.inf)
+    return PriorDensity(prior.kind, float(first), float(second), low, high)
