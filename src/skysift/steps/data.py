@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skysift.errors import InputError
 from skysift.storage import registry
-from skysift.storage.atomic import check_writable, replace_when_done
+from skysift.storage.atomic import check_writable, full_disk_error, is_full_disk, replace_when_done
 from skysift.storage.provenance import digest_bytes, digest_file
 
 __all__ = ["check", "fetch", "list_data", "run"]
@@ -39,7 +39,7 @@ def list_data(names: Sequence[str] = ()) -> None:
     InputError : an unknown name
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console(soft_wrap=True)
     chosen = registry.entries(*names)
@@ -47,7 +47,9 @@ def list_data(names: Sequence[str] = ()) -> None:
         files = [entry for entry in chosen if entry.group == group]
         if not files:
             continue
-        table = Table("file", "MB", "on this machine", title=f"{group}: {title}", title_justify="left")
+        table = Table(
+            "file", "MB", Column("on this machine", overflow="fold"), title=f"{group}: {title}", title_justify="left"
+        )
         for entry in files:
             table.add_row(entry.file, f"{entry.bytes / 1e6:.2f}", str(registry.find(entry) or "-"))
         console.print(table)
@@ -62,9 +64,9 @@ def check(names: Sequence[str] = ()) -> None:
     InputError : an unknown name, a file that differs, or a file asked for by name that is not there
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("file", "state", "place")
+    table = Table("file", "state", Column("place", overflow="fold"))
     faults: list[InputError] = []
     for entry in registry.entries(*names):
         path = registry.find(entry)
@@ -129,6 +131,8 @@ def _download(entry: registry.Entry, mirror: str | None, archives: Path) -> Path
             try:
                 _retrieve(entry, address, out, archives)
             except (OSError, ValueError, tarfile.TarError) as error:
+                if isinstance(error, OSError) and is_full_disk(error):
+                    raise full_disk_error(out, entry.bytes) from error
                 failures.append(f"{address}: {_shorten(error)}")
             else:
                 return out

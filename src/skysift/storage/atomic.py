@@ -15,7 +15,7 @@ from pathlib import Path
 
 from skysift.errors import InputError, SkysiftError
 
-__all__ = ["check_writable", "full_disk_error", "refuse_escape", "replace_when_done", "sweep_parts"]
+__all__ = ["check_writable", "full_disk_error", "is_full_disk", "refuse_escape", "replace_when_done", "sweep_parts"]
 
 #: A part written on another machine counts as abandoned after a day without a change.
 _FOREIGN_PART_AGE_S = 86400.0
@@ -85,11 +85,16 @@ def replace_when_done(path: str | Path, bytes_needed: int = 0) -> Iterator[Path]
         part.replace(out)
         _sync(out.parent)
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full_disk(error):
             raise full_disk_error(out, bytes_needed) from error
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Tell whether a write failed for want of room or quota."""
+    return error.errno in _FULL
 
 
 def full_disk_error(out: Path, bytes_needed: int) -> SkysiftError:
@@ -132,7 +137,7 @@ def check_writable(path: str | Path) -> None:
         probe.touch(exist_ok=True)
         probe.unlink()
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full_disk(error):
             raise full_disk_error(folder / out.name, 0) from error
         raise InputError(
             out, "output", f"{folder}: {error.strerror}", "a folder that can be written to",
@@ -157,9 +162,7 @@ def refuse_escape(path: Path) -> None:
     InputError : the path leads elsewhere
     """
     absolute = path.absolute()
-    parents = absolute.parents
-    trees = [folder for folder in parents if folder.name == "results"]
-    tree = trees[-1] if trees else absolute.parent
+    tree = next((folder for folder in absolute.parents if folder.name == "results"), absolute.parent)
     target = absolute.resolve()
     if not target.is_relative_to(tree.resolve()):
         raise InputError(

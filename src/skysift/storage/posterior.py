@@ -62,7 +62,7 @@ class CheckRow:
 
     name: str
     value: float
-    threshold: float | str
+    threshold: str
     colour: str
     advice: str = ""
 
@@ -231,7 +231,7 @@ def _add_stages(datasets: dict[str, Dataset], posterior: Posterior) -> None:
     _add_table(datasets, "stage_cost", ("stage", "name", "value"), costs)
     rows = [(-1, check) for check in posterior.checks]
     rows += [(number, check) for number, stage in enumerate(stages) for check in stage.checks]
-    table = [(at, row.name, _number(row.value), _spell(row.threshold), row.colour, row.advice) for at, row in rows]
+    table = [(at, row.name, _number(row.value), str(row.threshold), row.colour, row.advice) for at, row in rows]
     _add_table(datasets, "checks", ("stage", "name", "value", "threshold", "colour", "advice"), table)
     for number, stage in enumerate(stages):
         for name, trace in stage.traces.items():
@@ -255,17 +255,6 @@ def _text(items: Iterable[Any]) -> np.ndarray:
 
 def _number(value: Any) -> float:  # noqa: ANN401 - number, verdict or None
     return math.nan if value is None else float(value)
-
-
-def _spell(threshold: Any) -> str:  # noqa: ANN401 - number or text
-    return threshold if isinstance(threshold, str) else repr(float(threshold))
-
-
-def _unspell(threshold: str) -> float | str:
-    try:
-        return float(threshold)
-    except ValueError:
-        return threshold
 
 
 def read_posterior(path: str | Path) -> Posterior:
@@ -328,7 +317,7 @@ def _rows(file: File, group: str) -> list[dict[str, Any]]:
 
 def _read_checks(file: File) -> list[tuple[int, CheckRow]]:
     return [
-        (row["stage"], CheckRow(row["name"], row["value"], _unspell(row["threshold"]), row["colour"], row["advice"]))
+        (row["stage"], CheckRow(row["name"], row["value"], row["threshold"], row["colour"], row["advice"]))
         for row in _rows(file, "checks")
     ]
 

@@ -179,16 +179,25 @@ def _check(file: h5py.File, place: Path, name: str, version: int) -> Reader:
         _check_marks(root, place, name, version)
         handles = walk(file, place)
         headers = {key: _attributes(data, place, key) for key, data in handles.items() if not data.attrs.get("index")}
-    except (OSError, RuntimeError, KeyError) as error:
+        order = [str(key) for key in json.loads(root["order"])]
+        _check_header(root, order, headers, place)
+        own = decode_attributes({key: value for key, value in root.items() if key not in RESERVED or key == "json"})
+        return Reader(place, tuple(order), own, json.loads(root["provenance"]), handles, headers)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(place, "structure", _first_line(error), "a whole HDF5 file", _AGAIN) from error
-    order = [str(key) for key in json.loads(root["order"])]
+
+
+def _check_header(
+    root: Mapping[str, Any], order: list[str], headers: Mapping[str, Mapping[str, Any]], place: Path
+) -> None:
+    """Compare names and attributes with the digest that the writer left."""
     if lost := [key for key in order if key not in headers]:
         raise InputError(place, lost[0], "no such dataset", f"the {len(order)} datasets of the file", _AGAIN)
     covered = {key: value for key, value in root.items() if key not in {"digest", "complete"}}
-    if set(order) != set(headers) or root.get("digest") != header_digest(covered, {key: headers[key] for key in order}):
+    fields = {key: headers[key] for key in order}
+    is_named = all(isinstance(own.get(key), str) for own in fields.values() for key in ("unit", "description"))
+    if set(order) != set(headers) or not is_named or root["digest"] != header_digest(covered, fields):
         raise InputError(place, "header", "checksum differs", "names and attributes as written", _AGAIN)
-    own = {key: value for key, value in root.items() if key not in RESERVED or key == "json"}
-    return Reader(place, tuple(order), decode_attributes(own), json.loads(root["provenance"]), handles, headers)
 
 
 def _check_marks(root: Mapping[str, Any], place: Path, name: str, version: int) -> None:

@@ -70,7 +70,7 @@ class File:
 def encode_attributes(attributes: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
     """Return attributes as HDF5 keeps them: text, numbers and booleans as they are, the rest as JSON text.
 
-    The names of the latter stand in the attribute ``json``.
+    The names of the latter stand in the attribute ``json``. Sorted by name, as a file gives them back.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def encode_attributes(attributes: Mapping[str, Any]) -> dict[str, str | int | fl
     """
     encoded: dict[str, str | int | float | bool] = {}
     nested = []
-    for name, given in attributes.items():
+    for name, given in sorted(attributes.items()):
         value = given.tolist() if hasattr(given, "tolist") else given
         if isinstance(value, (str, bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
             encoded[name] = value
