@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field
 
 from skysift.config.faults import fault
-from skysift.config.scalars import Name, PositiveInteger, PositiveReal, Real
+from skysift.config.scalars import Integer, Name, PositiveInteger, PositiveReal, Real
 from skysift.config.section import REQUIRED, Section, key
 from skysift.errors import nearest
 
@@ -56,8 +56,8 @@ class LaplaceSettings(Section):
     """
 
     draws: PositiveInteger = key(4000, "posterior draws stored", example=4000)
-    importance: PositiveInteger = key(
-        2000, "Student-t importance draws that correct the evidence; 0 for none", example=2000, ge=0
+    importance: Integer = key(
+        2000, "Student-t importance draws that correct the evidence; 0 for none", example=2000, ge=0, le=10**9
     )
     observed: bool = key(True, "observed information at the maximum; false for the expected one", example=True)
 
@@ -74,7 +74,7 @@ class GridSettings(Section):
     """
 
     parameter: Name = key(REQUIRED, "the norm on the grid", example="gce_norm")
-    values: PositiveInteger = key(16, "number of grid values", example=16, ge=4)
+    values: Integer = key(16, "number of grid values", example=16, ge=4, le=1000)
     low: Real | None = key(None, "lowest value", example=0.0, says="from the prior")
     high: Real | None = key(None, "highest value", example=1.5, says="from the prior")
     draws: PositiveInteger = key(2000, "Student-t importance draws at each value", example=2000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -34,6 +34,9 @@ class Recipe(Section):
     draws: PositiveInteger = key(1000, "posterior draws stored", example=1000)
 
 
+_RECIPE_SETTINGS = tuple(name for name in Recipe.model_fields if name != "name")
+
+
 class Fit(Section):
     """One fit.
 
@@ -44,6 +47,18 @@ class Fit(Section):
     model : `ModelOverride` or None
     data : names of simulated sets (or ``observed``), None for all
     """
+
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"$ref": "#/$defs/Fit/anyOf/0/properties/sequence"},
+        {
+            "type": "object",
+            "properties": {name: {"$ref": f"#/$defs/Recipe/properties/{name}"} for name in _RECIPE_SETTINGS}
+            | {name: {"$ref": f"#/$defs/Fit/anyOf/0/properties/{name}"} for name in ("model", "data")}
+            | {"recipe": {"enum": ["legacy"]}},
+            "required": ["recipe"],
+            "additionalProperties": False,
+        },
+    )
 
     sequence: list[EngineStep] = key(
         None,
@@ -75,7 +90,7 @@ class Fit(Section):
             return {"sequence": [data]}
         data = without_nulls(data)
         if isinstance(data, dict) and isinstance(data.get("recipe"), str):
-            settings = {name: data[name] for name in data if name in Recipe.model_fields and name != "name"}
+            settings = {name: data[name] for name in data if name in _RECIPE_SETTINGS}
             rest = {name: data[name] for name in data if name not in settings and name != "recipe"}
             return {**rest, "recipe": {**settings, "name": data["recipe"]}}
         return data

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, model_validator
 
 from skysift.config.faults import fault
 from skysift.config.priors import LengthScale, MeanPrior, Prior, Variance
-from skysift.config.scalars import ComponentName, PositiveInteger, PositiveReal, ResolutionParameter
+from skysift.config.scalars import ComponentName, Integer, PositiveReal, ResolutionParameter
 from skysift.config.section import Section, key, without_nulls
 
 __all__ = ["Inducing", "Modulation", "Modulations"]
@@ -91,7 +91,7 @@ class Modulation(Section):
         example="marginalised",
         says="fixed when neither has a prior, marginalised otherwise",
     )
-    grid: PositiveInteger = key(5, "points per hyper-parameter with a prior, when marginalised", example=3, ge=3, le=25)
+    grid: Integer = key(5, "points per hyper-parameter with a prior, when marginalised", example=3, ge=3, le=25)
     distance: Literal["chord", "geodesic"] = key(
         "chord",
         "distance between directions; on the great circle most kernels are not positive definite everywhere and are "

@@ -55,12 +55,14 @@ def raise_problems(problems: Sequence[Problem], document: Document) -> None:
     """Raise one `ConfigurationError` for all problems; return when there is none."""
     if not problems:
         return
-    errors = []
-    for problem in problems:
-        path = _as_written(problem.path, document.data)
-        place = document.place(path)
-        errors.append(InputError(place, _dotted(path), problem.found, problem.wanted, problem.remedy))
-    raise ConfigurationError(errors)
+    paths = [(_as_written(problem.path, document.data), problem) for problem in problems]
+    paths.sort(key=lambda pair: document.position(pair[0]))
+    raise ConfigurationError(
+        [
+            InputError(document.place(path), _dotted(path), problem.found, problem.wanted, problem.remedy)
+            for path, problem in paths
+        ]
+    )
 
 
 def explain(error: ValidationError, root: type[BaseModel], document: Document) -> list[Problem]:
@@ -70,13 +72,14 @@ def explain(error: ValidationError, root: type[BaseModel], document: Document) -
         path = tuple(part for part in detail["loc"] if isinstance(part, str | int))
         is_key = path[-1:] == ("[key]",)
         path = path[:-1] if is_key else path
-        problems.append(_translate(dict(detail), path, root, _value_at(path, document.data), is_key=is_key))
+        problems.append(_translate(dict(detail), path, root, document.data, is_key=is_key))
     return problems
 
 
 def _translate(
-    detail: Mapping[str, Any], path: KeyPath, root: type[BaseModel], value: object, *, is_key: bool
+    detail: Mapping[str, Any], path: KeyPath, root: type[BaseModel], data: object, *, is_key: bool
 ) -> Problem:
+    value, written = _value_at(path, data), _as_written(path, data)
     kind, context = detail["type"], detail.get("ctx", {})
     if is_key:
         wanted = f"a name of the form {context.get('pattern', NAME_PATTERN)[1:-1]}"
@@ -87,7 +90,7 @@ def _translate(
     if kind == "skysift":
         return Problem(path, context.get("found", show(value)), context["wanted"], context["remedy"])
     info = _nearest_field(root, path)
-    example = example_of(_name(path), info)
+    example = example_of(_name(written), info)
     if kind == "missing":
         wanted = info.description if info and info.description else "a value"
         found = "nothing" if isinstance(path[-1], str) else show(value)

@@ -57,13 +57,17 @@ class Document:
     name: str
     lines: dict[KeyPath, tuple[str, int]] = field(default_factory=dict)
 
-    def place(self, path: KeyPath) -> str:
-        """Return the file and the line of the deepest known part of ``path``."""
+    def position(self, path: KeyPath) -> tuple[str, int]:
+        """Return the file and the line of the deepest known part of ``path``; line 0 where none is known."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.lines:
-                file, line = self.lines[path[:length]]
-                return f"{file} line {line}"
-        return self.name
+                return self.lines[path[:length]]
+        return self.name, 0
+
+    def place(self, path: KeyPath) -> str:
+        """Return the file and the line of the deepest known part of ``path``, as text."""
+        file, line = self.position(path)
+        return f"{file} line {line}" if line else file
 
 
 def read_yaml(path: Path) -> Document:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["REQUIRED", "Section", "key", "without_nulls"]
 
@@ -18,19 +16,8 @@ class Section(BaseModel):
     """A mapping in the configuration; unknown keys are errors, values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-    # What may stand in place of the mapping, for the schema only; the validators say the same.
+    # JSON schemas of what may stand in place of the mapping; the validators say the same.
     shorthands: ClassVar[tuple[dict[str, Any], ...]] = ()
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Return the JSON schema of the mapping and of its shorthands."""
-        schema = handler(core)
-        body = handler.resolve_ref_schema(schema)
-        if cls.shorthands:
-            mapping = dict(body)
-            body.clear()
-            body |= {"title": mapping.pop("title"), "anyOf": [mapping, *cls.shorthands]}
-        return schema
 
 
 def key(
