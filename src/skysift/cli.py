@@ -103,7 +103,7 @@ OUT = _option("--out", WritablePath(), "The file to write; it appears whole or n
 OUT_DIR = _option("--out-dir", WritablePath(folder=True), "The folder to write the tables to.")
 FILES = click.Argument(["files"], nargs=-1, required=True, type=ReadableFile())
 NAMES = click.Argument(["names"], nargs=-1)
-WRITE = click.Option(["--write"], is_flag=True, help="Write the generated files instead of checking them.")
+WRITE = click.Option(["--write"], is_flag=True, help="Write them in place of comparing; run in the repository.")
 
 
 def _run(step: str, /, **options: object) -> None:
@@ -201,10 +201,12 @@ COMMANDS = (
            --observation results/R/observation.h5 --data results/R/data/observed.h5 \\
            --fit mvn --table values.csv --out evaluated.csv""",
     ),
-    _command("validate", "Check configuration files.", [FILES], "skysift validate config/demo.yaml"),
+    _command(
+        "validate", "Check a configuration, of one file or several.", [FILES], "skysift validate config/demo.yaml"
+    ),
     _command(
         "schema",
-        "Generate schema and reference of the configuration.",
+        "Compare schema and reference with the types.",
         [WRITE],
         "skysift schema --write",
     ),
