@@ -1,6 +1,8 @@
 """Environments say the same thing everywhere: pyproject.toml, requirements.txt, envs/, CITATION.cff."""
 
+import ast
 import re
+import sys
 import tomllib
 
 import pytest
@@ -10,6 +12,9 @@ from packaging.requirements import Requirement
 import skysift
 
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+IMPORT_NAMES = {"pyyaml": "yaml", "pyro-ppl": "pyro", "pillow": "PIL"}
+PARTS_OF_PYDANTIC = {"pydantic_core", "annotated_types"}
+USED_BY_OTHERS = {"h5netcdf"}  # arviz writes NetCDF with it
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +63,33 @@ def test_pins_are_exact_and_satisfy_the_bounds(project, repository):
 
 def test_citation_has_the_version_of_the_package(repository):
     assert yaml.safe_load((repository / "CITATION.cff").read_text())["version"] == skysift.__version__
+
+
+def imported(folder):
+    """The names of outside packages that the modules of a folder import, at any depth of a function."""
+    names = set()
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"skysift", "tests"}
+
+
+def distributions(requirements):
+    names = {Requirement(line).name for line in requirements}
+    return {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in names}
+
+
+def test_package_imports_what_it_declares_and_nothing_else(project, repository):
+    declared = distributions(project["dependencies"])
+    found = imported(repository / "src")
+    assert found - declared - PARTS_OF_PYDANTIC == set()
+    assert declared - found <= USED_BY_OTHERS
+
+
+def test_tests_import_only_what_is_declared(project, repository):
+    extras = project["optional-dependencies"]
+    declared = distributions([*project["dependencies"], *extras["test"], *extras["workflow"]])
+    assert imported(repository / "tests") - declared - PARTS_OF_PYDANTIC == set()
