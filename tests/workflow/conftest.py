@@ -26,7 +26,10 @@ else
   mkdir -p "$(dirname "$out")"
   printf '%s\n' "$text" > "$out"
 fi
-if [[ $1 == report ]]; then mkdir -p "$(dirname "$out")/figures"; fi
+if [[ $1 == report ]]; then
+  mkdir -p "$(dirname "$out")/figures"
+  printf 'no picture' > "$(dirname "$out")/figures/fractions.png"
+fi
 """
 
 

@@ -110,3 +110,11 @@ def test_sideband_job_reads_the_model_of_its_fit(checkout, mine):
     read = checkout.results("mine")["sidebands/second/simulated-000/l+30.h5"]
     assert "template: nfw_squared" in read
     assert "signal: gce" in read
+
+
+def test_report_of_snakemake_has_captions_tables_and_figures(checkout, mine):
+    checkout.run("--configfile", mine)
+    checkout.run("--configfile", mine, "--report", "jobs.html")
+    page = (checkout.folder / "jobs.html").read_text()
+    assert "The page of the run <strong>mine</strong>" in page
+    assert all(name in page for name in ("posterior.csv", "calibration.csv", "fractions"))

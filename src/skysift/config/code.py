@@ -16,13 +16,13 @@ _MODEL = ("streams.py", "contract.py", "geometry", "parameters", "sky", "instrum
 ROOMS: dict[str, tuple[str, ...]] = {
     "prepare": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
     "observe": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
-    "simulate": (*_BASE, *_MODEL),
+    "simulate": (*_BASE, "streams.py", "geometry", "sky", "instruments"),
     "fit": (*_BASE, *_MODEL, "inference"),
     "diagnose": (*_BASE, *_MODEL, "diagnostics"),
     "sidebands": (*_BASE, *_MODEL, "inference"),
     "systematics": (*_BASE, "streams.py", "diagnostics"),
     "evaluate": (*_BASE, *_MODEL),
-    "tables": (*_BASE, "diagnostics"),
+    "tables": (*_BASE, "diagnostics", "steps/gather.py", "steps/calibrate.py"),
     "report": (*_BASE, "geometry", "diagnostics", "plots"),
 }
 
