@@ -49,11 +49,11 @@ class Model(Protocol):
         ...
 
     def expected(self, values: Values) -> torch.Tensor:
-        """What the instrument would see on average, (batch, data)."""
+        """Return what the instrument would see on average, (batch, data)."""
         ...
 
     def simulate(self, values: Values, generator: torch.Generator) -> torch.Tensor:
-        """One draw of data per batch row, (batch, data)."""
+        """Draw data once per batch row, (batch, data)."""
         ...
 
 

@@ -12,6 +12,7 @@ from skysift.contract import Curvature
 from skysift.likelihoods.poisson import poisson_curvature, poisson_log_likelihood, poisson_residual
 
 if TYPE_CHECKING:
+    from skysift.models.fields import Field
     from skysift.models.template import Glow, TemplateModel
 
 __all__ = ["curve"]
@@ -20,8 +21,9 @@ Values = Mapping[str, Tensor]
 
 
 class Design(NamedTuple):
-    """Derivatives of one field at some pixels: packed places (m,) and df/d(parameter), (E p, m)."""
+    """Derivatives of one field at its rows: packed places (m,) and df/d(parameter), (E rows, m)."""
 
+    field: Field
     places: Tensor
     columns: Tensor
 
@@ -105,14 +107,23 @@ class _Block:
 
     def _design(self, name: str) -> Design:
         places, columns = [], []
-        for term in self.model.fields[name].terms:
-            for parameter, part in term.columns(self.values, self.start, self.stop):
+        field = self.model.fields[name]
+        first, last = field.rows(self.start, self.stop)
+        for term in field.terms:
+            for parameter, part in term.columns(self.values, first, last):
                 where = self._place(parameter)
                 if where is not None:
                     places.append(torch.arange(where.start, where.stop))
-                    full = self.bands * (self.stop - self.start)
+                    full = self.bands * (last - first)
                     columns.append(part if len(part) == full else part.repeat(self.bands, 1))
-        return Design(torch.cat(places), torch.cat(columns, 1))
+        return Design(field, torch.cat(places), torch.cat(columns, 1))
+
+    def _collect(self, field: Field, x: Tensor) -> Tensor:
+        """Sum (E p, k) over the pixels of each row of the field, (E rows, k)."""
+        if field.groups is None:
+            return x
+        bands = x.T.reshape(x.shape[1], self.bands, len(x) // self.bands)
+        return field.collect(bands, self.start, self.stop).reshape(x.shape[1], self.bands * field.row_count).T
 
     def _push(self, name: str) -> Tensor:
         """Return d(mu)/df of one field, (E p,)."""
@@ -131,18 +142,34 @@ class _Block:
         gradient[few] += self.dense.T @ residual
         information[few[:, None], few] += self.dense.T @ (weight[:, None] * self.dense)
         pushes = {name: self._push(name) for name in self.designs}
-        for name, (places, columns) in self.designs.items():
-            gradient[places] += columns.T @ (residual * pushes[name])
-            cross = (self.dense * (weight * pushes[name])[:, None]).T @ columns
-            information[few[:, None], places] += cross
-            information[places[:, None], few] += cross.T
-            for other, (others, more) in self.designs.items():
+        for name, (field, places, columns) in self.designs.items():
+            left = torch.cat([self.dense * weight[:, None], residual[:, None]], 1) * pushes[name][:, None]
+            cross = self._collect(field, left).T @ columns
+            gradient[places] += cross[-1]
+            information[few[:, None], places] += cross[:-1]
+            information[places[:, None], few] += cross[:-1].T
+            for other, second in self.designs.items():
                 bend = weight * pushes[name] * pushes[other]
                 if observed and name == other:
                     bend = bend - residual * self._bend(name)
-                information[places[:, None], others] += columns.T @ (bend[:, None] * more)
+                information[places[:, None], second.places] += self._between(self.designs[name], second, bend)
         if observed:
             self._add_mixed(information, residual)
+
+    def _between(self, first: Design, second: Design, bend: Tensor) -> Tensor:
+        """Return D1^T diag(bend) D2 of two fields, with bend (E p,) summed over the pixels of each row."""
+        if first.field.groups is second.field.groups:
+            return first.columns.T @ (self._collect(first.field, bend[:, None]) * second.columns)
+        spread = [self._spread(design) for design in (first, second)]
+        return spread[0].T @ (bend[:, None] * spread[1])
+
+    def _spread(self, design: Design) -> Tensor:
+        """Return a design with one row per pixel, (E p, m)."""
+        groups = design.field.groups
+        if groups is None:
+            return design.columns
+        bands = design.columns.reshape(self.bands, -1, design.columns.shape[1])
+        return bands[:, groups[self.start : self.stop]].flatten(0, 1)
 
     def _bend(self, name: str) -> Tensor:
         """Return d2(mu)/df2 of one field, (E p,)."""
@@ -159,11 +186,11 @@ class _Block:
         """Add the mixed second derivatives of one modulated component's norm, mean and field."""
         for (item, _, shape), lit in zip(self.glows, self.lit, strict=True):
             assert item.field is not None  # noqa: S101 - glows are modulated components
-            places, columns = self.designs[item.field]
+            field, places, columns = self.designs[item.field]
             slope = float(item.slope(self.values))
             small = self._columns_of(item.norm, shape[0].flatten()), self._columns_of(item.mean, lit)
             for where, part in small:
-                mixed = -slope * (part * residual[:, None]).T @ columns
+                mixed = -slope * self._collect(field, part * residual[:, None]).T @ columns
                 information[where[:, None], places] += mixed
                 information[places[:, None], where] += mixed.T
             (norm, first), (mean, second) = small

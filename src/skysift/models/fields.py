@@ -153,21 +153,54 @@ def _lagrange(nodes: Tensor, at: Tensor, length: Tensor) -> tuple[Tensor, Tensor
 
 @dataclass(frozen=True)
 class Field:
-    """A sum of independent terms; several components may share one field through their coefficients."""
+    """A sum of independent terms; several components may share one field through their coefficients.
+
+    Parameters
+    ----------
+    terms : on the same pixels
+    groups : (P,), the row of Phi of each pixel, when the field is evaluated on coarser pixels than the counts;
+        None when each pixel has its own row
+    """
 
     terms: tuple[Term, ...]
+    groups: Tensor | None = None
+
+    @property
+    def row_count(self) -> int:
+        """Number of places where the field is evaluated."""
+        return len(self.terms[0].tables[0].pixels)
+
+    def rows(self, start: int, stop: int) -> tuple[int, int]:
+        """Return the range of rows that pixels start to stop need."""
+        return (start, stop) if self.groups is None else (0, self.row_count)
 
     def evaluate(self, values: Values, start: int, stop: int) -> Tensor:
         """Return f at pixels start to stop, (B, 1 or E, p)."""
-        total = self.terms[0].evaluate(values, start, stop)
+        place = self.rows(start, stop)
+        total = self.terms[0].evaluate(values, *place)
         for term in self.terms[1:]:
-            total = total + term.evaluate(values, start, stop)
-        return total
+            total = total + term.evaluate(values, *place)
+        return total if self.groups is None else total[..., self.groups[start:stop]]
 
     def pull_back(self, values: Values, slope: Tensor, start: int, stop: int) -> dict[str, Tensor]:
         """Return gradients by parameter name; see `Term.pull_back`."""
-        return {name: grad for term in self.terms for name, grad in term.pull_back(values, slope, start, stop).items()}
+        slope, place = self.collect(slope, start, stop), self.rows(start, stop)
+        return {
+            name: grad for term in self.terms for name, grad in term.pull_back(values, slope, *place).items()
+        }
+
+    def collect(self, x: Tensor, start: int, stop: int) -> Tensor:
+        """Sum the last axis of x, (..., p) over pixels start to stop, into the rows of Phi."""
+        if self.groups is None:
+            return x
+        return x.new_zeros(*x.shape[:-1], self.row_count).index_add_(-1, self.groups[start:stop], x)
+
+    def take(self, index: Tensor) -> Field:
+        """Return the field at some of its pixels."""
+        if self.groups is not None:
+            return Field(self.terms, self.groups[index])
+        return Field(tuple(replace(term, tables=tuple(table.take(index) for table in term.tables)) for term in self.terms))
 
     def at(self, values: Values) -> Field:
         """Return the field with the hyper-parameters in ``values`` fixed."""
-        return Field(tuple(term.at(values) for term in self.terms))
+        return Field(tuple(term.at(values) for term in self.terms), self.groups)

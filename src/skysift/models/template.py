@@ -76,7 +76,7 @@ class TemplateModel:
     counts : (E, P), counts
     components : in any order
     fields : Gaussian processes by name
-    hyper : settings that engines may integrate out by evidence through `at`, or None
+    hyper, hyper_nodes : settings that engines integrate out by evidence through `at`, and how many values of each
     groups : (P,), number of the super-pixel of each pixel, for `context`
     scale : factor on the log likelihood, N / B for a minibatch
 
@@ -92,6 +92,7 @@ class TemplateModel:
     components: tuple[Component, ...]
     fields: Mapping[str, Field] = field(default_factory=dict)
     hyper: Parameters | None = None
+    hyper_nodes: int = 1
     groups: Tensor | None = None
     scale: float = 1.0
     norm_starts: Mapping[str, Tensor] = field(default_factory=dict)
@@ -190,7 +191,7 @@ class TemplateModel:
         sums = templates.new_zeros(len(templates), len(numbers)).index_add_(1, inverse, templates)
         places = torch.zeros_like(numbers)
         places[inverse.flip(0)] = torch.arange(self.pixel_count, device=templates.device).flip(0)
-        fields = {name: _take(item, places) for name, item in self.fields.items()}
+        fields = {name: item.take(places) for name, item in self.fields.items()}
         return fields, sums / sums.sum(1, keepdim=True)
 
     def _blocks(self, rows: int) -> Iterator[tuple[int, int]]:
@@ -274,14 +275,9 @@ class TemplateModel:
     def take(self, index: Tensor, scale: float = 1.0) -> TemplateModel:
         """Return the model of some pixels only."""
         parts = tuple(replace(item, template=item.template[:, index]) for item in self.components)
-        fields = {name: _take(item, index) for name, item in self.fields.items()}
+        fields = {name: item.take(index) for name, item in self.fields.items()}
         groups = None if self.groups is None else self.groups[index]
         return replace(self, counts=self.counts[:, index], components=parts, fields=fields, groups=groups, scale=scale)
-
-
-def _take(item: Field, index: Tensor) -> Field:
-    terms = (replace(term, tables=tuple(table.take(index) for table in term.tables)) for term in item.terms)
-    return Field(tuple(terms))
 
 
 def _add(grads: dict[str, Tensor], name: float | str | None, grad: Tensor) -> None:
