@@ -105,6 +105,12 @@ def test_page_exists_also_when_a_fit_failed(checkout, mine):
     assert checkout.plan("--configfile", mine) == {}
 
 
+def test_page_exists_also_when_the_tables_failed(checkout, mine):
+    done = checkout.snakemake("--cores", "2", "--configfile", mine, STAND_IN_FAILS="tables --config")
+    assert done.returncode == 1
+    assert "report.html" in checkout.results("mine")
+
+
 def test_sideband_job_reads_the_model_of_its_fit(checkout, mine):
     checkout.run("--configfile", mine, "--", "results/mine/sidebands/second/simulated-000/l+30.h5")
     read = checkout.results("mine")["sidebands/second/simulated-000/l+30.h5"]

@@ -6,10 +6,11 @@ SIDEBAND_REGIONS = analysis.sideband_regions()
 SIDEBAND_FITS = analysis.sideband_fits()
 MAPS_MB = maps_memory_mb(analysis)
 
+# In a subshell before `||`, so that the page is tried also when the tables fail.
 PAGE_OF_WHAT_EXISTS = (
-    f"test -e {RUN}/config.yaml && "
-    f"skysift tables --config {RUN}/config/report.yaml --run {RUN} --out-dir {RUN}/tables; "
-    f"skysift report --config {RUN}/config.yaml --run {RUN} --out {RUN}/report.html"
+    f"( skysift tables --config {RUN}/config/report.yaml --run {RUN} --out-dir {RUN}/tables; "
+    f"skysift report --config {RUN}/config.yaml --run {RUN} --out {RUN}/report.html ) "
+    f"> {RUN}/logs/page-of-what-exists.log 2>&1 || true"
 )
 
 
