@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def _read_npy_header(stream: Any, place: Path, field: str) -> tuple[tuple[int, .
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(stream)
-    except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, SyntaxError, tokenize.TokenError, EOFError, RecursionError, MemoryError) as error:
         found = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(place, field, found, "a NumPy array file (.npy)", _FETCH) from error
     if any(size < 0 for size in shape):

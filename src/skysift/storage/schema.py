@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["RESERVED", "Dataset", "Field", "File", "decode_attributes", "encode_attributes"]
 
 #: Root attributes that the writer sets itself.
-RESERVED = frozenset({"format", "format_version", "complete", "order", "digest", "provenance", "json"})
+RESERVED = frozenset({"format", "format_version", "complete", "order", "provenance", "json"})
 
 
 @dataclass(frozen=True)

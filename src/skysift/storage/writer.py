@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,9 @@ import numpy as np
 from skysift.storage.atomic import replace_when_done
 from skysift.storage.provenance import Provenance
 from skysift.storage.schema import RESERVED, Dataset, encode_attributes
+from skysift.storage.seal import add_seal
 
-__all__ = ["header_digest", "text_digest", "write"]
+__all__ = ["write"]
 
 _CHUNK_BYTES = 4 * 2**20
 #: Headers carry checksums of their own from this version of the library's file layout on.
@@ -65,14 +65,14 @@ def write(
     with replace_when_done(path, needed) as part, part.open("w+b", buffering=0) as raw:
         stream = _ErrorKeepingStream(raw)
         with h5py.File(stream, "w", libver=_LAYOUT) as file:
-            fields = {}
+            file.attrs.update(root)
             for name, array in _with_progress_check(arrays, stream):
-                fields[name] = _put(file, name, array, datasets[name], scratch)
+                _put(file, name, array, datasets[name], scratch)
             _tie_axes(file, datasets)
-            file.attrs.update({**root, "digest": header_digest(root, fields)})
             file.flush()
             file.attrs["complete"] = True
         stream.raise_error()
+        add_seal(part)
 
 
 class _ErrorKeepingStream(io.RawIOBase):
@@ -169,33 +169,16 @@ def _chunks(array: np.ndarray) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _put(file: h5py.File, name: str, array: np.ndarray, data: Dataset, scratch: bool) -> dict[str, Any]:
-    """Write one dataset and return what the digest of the header covers."""
-    own = {"unit": data.unit, "description": data.description, **encode_attributes(data.attributes)}
+def _put(file: h5py.File, name: str, array: np.ndarray, data: Dataset, scratch: bool) -> None:
+    """Write one dataset with its attributes; what is too small for chunks goes in as it is."""
+    settings: dict[str, Any] = {}
     if array.dtype == object:
-        made = file.create_dataset(name, data=array, dtype=h5py.string_dtype("utf-8"))
-        own["digest"] = text_digest([str(item) for item in array.flat])
-    elif array.size == 0 or array.ndim == 0:
-        made = file.create_dataset(name, data=array)
-        own["digest"] = hashlib.sha256(array.tobytes()).hexdigest()
-    else:
-        made = file.create_dataset(
-            name, data=array, chunks=_chunks(array), shuffle=True, fletcher32=True,
-            compression="lzf" if scratch else "gzip", compression_opts=None if scratch else 1,
-        )  # fmt: skip
-    made.attrs.update(own)
-    return own
-
-
-def text_digest(items: list[str]) -> str:
-    """Return the sha256 of texts, which HDF5 itself keeps without a checksum."""
-    return hashlib.sha256(json.dumps(items).encode()).hexdigest()
-
-
-def header_digest(root: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the sha256 of all names and attributes, which HDF5 keeps without a checksum."""
-    text = json.dumps([dict(root), {name: dict(own) for name, own in fields.items()}], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+        settings["dtype"] = h5py.string_dtype("utf-8")
+    elif array.size and array.ndim:
+        settings = {"chunks": _chunks(array), "shuffle": True, "fletcher32": True}
+        settings |= {"compression": "lzf"} if scratch else {"compression": "gzip", "compression_opts": 1}
+    made = file.create_dataset(name, data=array, **settings)
+    made.attrs.update({"unit": data.unit, "description": data.description, **encode_attributes(data.attributes)})
 
 
 def _tie_axes(file: h5py.File, datasets: Mapping[str, Dataset]) -> None:
