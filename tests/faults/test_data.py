@@ -373,7 +373,9 @@ def device(case):
 def cube_with_energies(case, unit, edges):
     """Keep the exposure with a table of energy edges beside it."""
     path = case.use_fits("exposure", columns=[fits.Column("CHANNEL1", "D", array=case.maps["exposure"])])
-    low, high = (fits.Column(name, "D", unit=unit, array=[edge]) for name, edge in zip(("E_MIN", "E_MAX"), edges))
+    low, high = (
+        fits.Column(name, "D", unit=unit, array=[edge]) for name, edge in zip(("E_MIN", "E_MAX"), edges, strict=True)
+    )
     with fits.open(path, mode="append") as file:
         file.append(fits.BinTableHDU.from_columns([low, high], name="EBOUNDS"))
     return path

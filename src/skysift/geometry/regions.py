@@ -13,6 +13,7 @@ from skysift.geometry.sphere import Vectors, angular_separation_deg, lonlat_deg,
 
 __all__ = ["AllOf", "Annulus", "AnyOf", "Box", "Disc", "Maps", "NamedMask", "Not", "PlaneBand", "Region", "Shape"]
 
+_ROUNDING_DEG = 1e-9  # edges are inside, whatever way their longitude was computed
 Inside = NDArray[np.bool_]
 Maps = Mapping[str, Inside]
 
@@ -99,7 +100,7 @@ class Box:
             low, high = self.longitude_deg
             # A full turn is a full turn, not an empty window.
             width = high - low if abs(high - low) >= 360.0 else (high - low) % 360.0
-            inside &= (longitude - low) % 360.0 <= width
+            inside &= (longitude - low + _ROUNDING_DEG) % 360.0 <= width + 2 * _ROUNDING_DEG
         if self.latitude_deg is not None:
             inside &= (latitude >= self.latitude_deg[0]) & (latitude <= self.latitude_deg[1])
         return inside

@@ -104,9 +104,11 @@ def angular_power(law: FieldLaw, largest: int) -> Map:
     ----------
     Schoenberg (1942), positive definite functions on spheres
     """
+    from scipy.special import roots_legendre
+
     # The kernel is smooth in the angle; the nodes resolve its width and the fastest harmonic.
     count = largest + 200 + math.ceil(16 / law.lengthscale_rad)
-    nodes, weights = np.polynomial.legendre.leggauss(count)
+    nodes, weights = roots_legendre(count)
     angle = 0.5 * math.pi * (1 + nodes)
     cosine = np.cos(angle)
     distance = 2 * np.sin(0.5 * angle) if law.distance == "chord" else angle
@@ -148,5 +150,4 @@ def _energy_factor(law: FieldLaw, energy_edges_gev: Map) -> Map:
     centers = torch.as_tensor(0.5 * np.log(energy_edges_gev[:-1] * energy_edges_gev[1:]))
     apart = (centers[:, None] - centers[None, :]).abs()
     gram = correlate(law.kernel, apart, law.energy_lengthscale).numpy()
-    factor: Map = np.linalg.cholesky(gram + _JITTER * np.eye(len(gram)))
-    return factor
+    return np.asarray(np.linalg.cholesky(gram + _JITTER * np.eye(len(gram))), dtype=np.float64)
