@@ -1,0 +1,49 @@
+"""``skysift report``: draw the figures and write the page of a run, also when a fit failed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from skysift.config import load
+from skysift.config.slices import ReportSlice, make_slices
+from skysift.steps.calibrate import calibrate
+from skysift.steps.gather import gather_fits
+from skysift.steps.report_figures import draw_figures
+from skysift.steps.report_page import compose_page
+from skysift.steps.report_pictures import Run
+from skysift.steps.tables import cost_rows
+from skysift.storage.atomic import check_writable
+from skysift.storage.text import write_text
+
+__all__ = ["run"]
+
+
+def run(config: Path, run_dir: Path, out: Path) -> None:
+    """Write ``figures/`` and the page.
+
+    Parameters
+    ----------
+    config : the resolved configuration of the run
+    run_dir : ``results/<run>``
+    out : the page
+
+    Raises
+    ------
+    InputError : the configuration cannot be read; missing or broken results never raise, the page tells them
+    """
+    check_writable(out)
+    settings = make_slices(load([config]))["report"]
+    assert isinstance(settings, ReportSlice)  # noqa: S101 - narrows the type
+    records = gather_fits(run_dir, settings)
+    (run_dir / "figures").mkdir(parents=True, exist_ok=True)
+    gathered = Run(run_dir, settings, records, calibrate(run_dir, settings, records))
+    pictures = draw_figures(gathered)
+    page = compose_page(gathered, pictures, config.read_text(encoding="utf-8"), cost_rows(records))
+    write_text(out, page)
+    for record in records:
+        if record.problem:
+            print(f"warning: {record.fit}/{record.data}: {record.problem.splitlines()[0]}", file=sys.stderr)
+    for picture in pictures:
+        if picture.problem:
+            print(f"warning: figure {picture.name} could not be drawn: {picture.problem}", file=sys.stderr)

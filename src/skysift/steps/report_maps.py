@@ -1,0 +1,102 @@
+"""Figures of one fit of one data set: sky maps, modulation, predictive checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skysift.diagnostics.bands import make_ecdf_band
+from skysift.plots.maps import FitMaps, plot_fit_maps, plot_signal_maps
+from skysift.plots.modulation import Modulation, plot_modulation_by_pixel, plot_modulation_maps
+from skysift.plots.predictive import PredictiveChecks, plot_predictive
+from skysift.steps.gather import FitRecord
+from skysift.steps.report_pictures import Picture, Run
+from skysift.storage.hdf5 import File, read
+
+if TYPE_CHECKING:
+    from skysift.steps.report_pictures import Plan
+
+__all__ = ["plan_fit"]
+
+
+def plan_fit(run: Run, record: FitRecord) -> Iterator[Plan]:
+    """Plan the maps and checks of one fit of one data set."""
+    path = run.folder / "predictive" / record.fit / f"{record.data}.h5"
+    if not path.exists():
+        return
+    file = read(path, format="predictive")
+    section, ending = f"fit:{record.fit}:{record.data}", f"{record.fit}-{record.data}"
+    maps = _maps(file)
+    note = f" ({record.note})" if record.note else ""
+    words = f"of the fit {record.fit} of {record.data}{note}"
+    yield (
+        Picture(f"maps-{ending}", section, f"Counts, model and residual{note}", f"Sky maps {words}."),
+        lambda: plot_fit_maps(maps),
+    )
+    signal = run.settings.signal
+    if signal and f"smoothed/components/{signal}" in file:
+        own = file[f"smoothed/components/{signal}"]
+        yield (
+            Picture(f"signal-{ending}", section, f"What is left for {signal}{note}", f"Sky maps of {signal} {words}."),
+            lambda: plot_signal_maps(maps, file["smoothed/residual"] + own, own, signal),
+        )
+    for component in dict.fromkeys(name.split("/")[1] for name in file.datasets if name.startswith("modulation/")):
+        modulation = _modulation(file, component)
+        if np.ptp(np.nan_to_num(modulation.quantiles[2])) < 1e-9 * np.nanmax(modulation.quantiles[2]):
+            continue
+        title = f"{component} over its template"
+        yield (
+            Picture(
+                f"modulation-{component}-{ending}", section, f"{title}, on the sky{note}", f"{title} {words}, maps."
+            ),
+            partial(plot_modulation_maps, modulation),
+        )
+        yield (
+            Picture(f"pixels-{component}-{ending}", section, f"{title}, by pixel{note}", f"{title} {words}, by pixel."),
+            partial(plot_modulation_by_pixel, modulation),
+        )
+    yield (
+        Picture(f"checks-{ending}", section, f"Predictive checks{note}", f"Counts histogram, PIT, residuals {words}."),
+        lambda: plot_predictive(_checks(file)),
+    )
+
+
+def _maps(file: File) -> FitMaps:
+    counts, expected = file["counts"].sum(axis=0).astype(np.float64), file["expected"].sum(axis=0)
+    sigma = (counts - expected) / np.sqrt(np.maximum(expected, 1e-300))
+    return FitMaps(
+        nside=int(file.attributes["nside"]),
+        pixels=file["pixel"],
+        counts=counts,
+        expected=expected,
+        sigma=sigma,
+        smoothed_sigma=file["smoothed/residual_sigma"],
+        smoothing_deg=round(float(file.attributes["smoothing_deg"]), 2),
+    )
+
+
+def _modulation(file: File, component: str) -> Modulation:
+    head = f"modulation/{component}"
+    truth = file[f"{head}/truth"] if f"{head}/truth" in file.datasets else None
+    return Modulation(component, int(file.attributes["nside"]), file["pixel"], file[f"{head}/quantiles"], truth)
+
+
+def _checks(file: File) -> PredictiveChecks:
+    pit = file["pit"].ravel()
+    band = make_ecdf_band(pit.size)
+    correlation = np.stack([file[f"autocorrelation/{name}"] for name in ("observed", "low", "high")])
+    return PredictiveChecks(
+        counts=file["histogram/counts"],
+        observed=file["histogram/observed"],
+        predicted=file["histogram/predicted"],
+        pit=pit,
+        pit_points=band.points,
+        pit_lower=band.lower,
+        pit_upper=band.upper,
+        lags_deg=file["autocorrelation/edges"],
+        correlation=correlation,
+        p_values=dict(file.attributes["p_values"]),
+    )

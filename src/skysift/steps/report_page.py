@@ -1,0 +1,234 @@
+"""The page of a run: one file with everything inside, verdict first."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from skysift import __version__, plots
+from skysift.errors import SkysiftError
+from skysift.plots.style import compress_png
+from skysift.steps.calibrate import read_scores
+from skysift.steps.gather import FitRecord, set_of
+from skysift.steps.report_answers import answer_rows, norm_rows
+from skysift.steps.report_pictures import Picture, Row, Run, shown_data
+from skysift.steps.report_verdicts import judge_fits, judge_record, spell_number
+from skysift.storage.hdf5 import open_reader
+
+__all__ = ["compose_page"]
+
+TEMPLATES = Path(plots.__file__).parent / "page"
+CALIBRATION_SHOWN = (
+    ("n", "replicates"), ("truth", "truth"), ("mean", "mean"), ("scatter", "scatter"), ("mean_sd", "mean sd"),
+    ("bias", "bias"), ("coverage_68", "68 % holds"), ("coverage_95", "95 % holds"), ("peak", "peak without prior"),
+    ("sd_over_prior_sd", "sd / prior sd"), ("mean_log_z", "mean ln Z"), ("ratio_rmse", "ratio-map RMSE"),
+    ("cpu_s", "CPU s"),
+)  # fmt: skip
+
+
+def compose_page(run: Run, pictures: Sequence[Picture], configuration: str, cost: Sequence[Row]) -> str:
+    """Return the page as HTML: nothing is loaded from anywhere else.
+
+    Parameters
+    ----------
+    run : folder, slice ``report``, fits and calibration rows
+    pictures : of `draw_figures`
+    configuration : the resolved configuration, as text
+    cost : rows of the cost table
+
+    Returns
+    -------
+    HTML text
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(TEMPLATES)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = spell_number
+    text: str = environment.get_template("report.html").render(
+        style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        version=__version__,
+        run=run.settings.run,
+        seed=run.settings.seed,
+        observation=_describe_observation(run),
+        verdicts=judge_fits(run.records),
+        headline=_headline(run.records),
+        signal=run.signal,
+        sets=[_describe_set(run, name, pictures) for name in run.settings.truth],
+        injection=[_embed(picture) for picture in pictures if picture.section == "sets"],
+        data=[_describe_data(run, data, pictures) for data in shown_data(run.settings)],
+        calibration_columns=[label for _, label in CALIBRATION_SHOWN],
+        warnings=_collect_warnings(run),
+        evidence=_evidence(run),
+        cost=_cost(cost),
+        configuration=configuration,
+        provenance=_provenance(run.records),
+    )
+    return text
+
+
+def _headline(records: Iterable[FitRecord]) -> dict[str, str]:
+    verdicts = [judge_record(record) for record in records]
+    bad = sum(verdict.colour == "red" for verdict in verdicts)
+    missing = sum(verdict.word == "missing" for verdict in verdicts)
+    unsure = sum(verdict.colour in {"amber", "grey"} for verdict in verdicts)
+    total = len(verdicts)
+    if bad:
+        text = f"{bad} of {total} results cannot be used as they are"
+        if missing:
+            text += f"; {missing} of these {'is' if missing == 1 else 'are'} missing"
+        return {"colour": "red", "text": text}
+    if unsure:
+        return {"colour": "amber", "text": f"All {total} results are there; {unsure} with reservations"}
+    return {"colour": "green", "text": f"All {total} results converged" if total > 1 else "The fit converged"}
+
+
+def _describe_observation(run: Run) -> dict[str, Any]:
+    """Return a few facts of the observation, as far as its file can be read."""
+    path = run.folder / "observation.h5"
+    try:
+        with open_reader(path, format="observation") as reader:
+            edges = reader.read("energy_edges")
+            region = reader.read("region")
+            return {
+                "nside": int(reader.attributes["nside"]),
+                "pixels": int(region.sum()),
+                "energies": f"{edges[0]:g}–{edges[-1]:g} GeV in {edges.size - 1} bin{'s' if edges.size > 2 else ''}",
+                "warnings": [str(text) for text in reader.attributes.get("warnings", [])],
+            }
+    except (SkysiftError, OSError, KeyError) as error:
+        return {"warnings": [f"observation.h5 cannot be read: {str(error).splitlines()[0]}"]}
+
+
+def _embed(picture: Picture) -> dict[str, str]:
+    source = ""
+    if picture.path is not None:
+        source = "data:image/png;base64," + base64.b64encode(compress_png(picture.path)).decode()
+    return {"name": picture.name, "title": picture.title, "alt": picture.alt, "src": source, "problem": picture.problem}
+
+
+def _in_section(pictures: Sequence[Picture], section: str) -> list[dict[str, str]]:
+    return [_embed(picture) for picture in pictures if picture.section == section]
+
+
+def _describe_set(run: Run, name: str, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """Return the calibration table and figures of one simulated set."""
+    rows = [row for row in run.calibration if row["set"] == name]
+    parameters = list(dict.fromkeys(row["parameter"] for row in rows))
+    parameters.sort(key=lambda parameter: (parameter != run.signal, not parameter.endswith("_norm")))
+    tables = [
+        {
+            "parameter": parameter,
+            "unit": next(row["unit"] for row in rows if row["parameter"] == parameter),
+            "rows": [_calibration_cells(row) for row in rows if row["parameter"] == parameter],
+        }
+        for parameter in parameters
+    ]
+    truth = [f"{part} {drawn.norm:g}" for part, drawn in run.settings.truth[name].items()]
+    count = sum(set_of(data) == name for data in run.settings.data)
+    figures = _in_section(pictures, f"set:{name}")
+    return {"name": name, "truth": ", ".join(truth), "count": count, "tables": tables, "figures": figures}
+
+
+def _calibration_cells(row: Row) -> dict[str, Any]:
+    cells = [str(row[key]) if key == "n" else spell_number(row.get(key)) for key, _ in CALIBRATION_SHOWN]
+    if row["fit"] == "prior":
+        cells[0] = "–"
+    return {"fit": "bare prior" if row["fit"] == "prior" else row["fit"], "cells": cells, "note": row.get("note") or ""}
+
+
+def _describe_data(run: Run, data: str, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """Return answers, figures and details of one data set."""
+    records = [record for record in run.records if record.data == data]
+    there = [record for record in records if not record.problem]
+    names = list(dict.fromkeys(name for record in there for name in record.quantities))
+    parameters = [name for name in names if name.split("[")[0].endswith("_norm")]
+    derived = [name for name in names if name.split("[")[0].endswith(("_counts", "_fraction", "_intensity"))]
+    fits = [
+        {
+            "fit": record.fit,
+            "verdict": judge_record(record),
+            "problem": record.problem,
+            "checks": [{"engine": engine, "row": check} for engine, check in record.checks],
+            "p_values": dict(read_scores(run.folder, record.fit, data).get("p_values", {})),
+            "figures": _in_section(pictures, f"fit:{record.fit}:{data}"),
+        }
+        for record in records
+    ]
+    return {
+        "name": data,
+        "is_first": set_of(data) != data,
+        "answers": answer_rows(run.settings, records, run.signal) if run.signal else [],
+        "columns": [{"fit": record.fit, "note": record.note} for record in there],
+        "norms": norm_rows(run.settings, there, parameters),
+        "derived": norm_rows(run.settings, there, derived),
+        "figures": _in_section(pictures, f"data:{data}"),
+        "fits": fits,
+    }
+
+
+def _collect_warnings(run: Run) -> list[dict[str, str]]:
+    """Return each warning once, with the fits that gave it."""
+    found: dict[str, list[str]] = {}
+    for record in run.records:
+        for text in record.warnings:
+            found.setdefault(text, []).append(f"{record.fit}/{record.data}")
+    rows = []
+    for text, places in found.items():
+        more = f" and {len(places) - 4} more" if len(places) > 4 else ""
+        rows.append({"text": text, "places": ", ".join(places[:4]) + more})
+    return rows
+
+
+def _evidence(run: Run) -> list[dict[str, str]]:
+    shown = shown_data(run.settings)
+    return [
+        {
+            "fit": record.fit,
+            "data": record.data,
+            "diffuse": ", ".join(_modulated(run, record.base)),
+            "log_z": spell_number(record.log_z, 7),
+            "error": spell_number(record.log_z_error, 2),
+            "method": record.log_z_method or "–",
+        }
+        for record in run.records
+        if record.data in shown and not record.problem and not record.has_systematic
+    ]
+
+
+def _modulated(run: Run, fit: str) -> list[str]:
+    components = run.settings.models[fit].values()
+    return [f"{c.template} × exp(GP)" for c in components if c.modulate] or ["rigid templates"]
+
+
+def _cost(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the cost table: mean over data sets per fit and stage."""
+    columns = list(dict.fromkeys(name for row in rows for name in row if name not in {"fit", "data", "stage"}))
+    columns.sort(key=lambda name: (name not in {"cpu_s", "wall_s"}, name))
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["fit"], row["stage"]), []).append(row)
+    table = []
+    for (fit, stage), members in groups.items():
+        values = [[row[name] for row in members if row.get(name) is not None] for name in columns]
+        cells = [spell_number(sum(v) / len(v)) if v else "–" for v in values]
+        table.append({"fit": fit, "stage": stage, "n": len(members), "cells": cells})
+    return {"columns": columns, "rows": table}
+
+
+def _provenance(records: Sequence[FitRecord]) -> list[tuple[str, str]]:
+    """Return what made the first posterior that is there."""
+    found: Mapping[str, Any] = next((record.provenance for record in records if record.provenance), {})
+    rows = []
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{key} {item}" for key, item in value.items())
+        else:
+            text = "" if value is None else str(value)
+        if text:
+            rows.append((name, text))
+    return rows
