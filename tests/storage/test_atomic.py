@@ -76,7 +76,10 @@ def test_sweep_spares_other_files_and_fresh_parts_of_other_machines(tmp_path):
 
 def test_room_is_checked_before_writing(tmp_path):
     out = tmp_path / "a.bin"
-    with pytest.raises(SkysiftError, match="needed  4611686018427387904 bytes") as caught, replace_when_done(out, 2**62):
+    with (
+        pytest.raises(SkysiftError, match="needed  4611686018427387904 bytes") as caught,
+        replace_when_done(out, 2**62),
+    ):
         pytest.fail("nothing may be written")
     assert caught.value.exit_code == 1
     assert list(tmp_path.iterdir()) == []

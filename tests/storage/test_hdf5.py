@@ -10,6 +10,7 @@ import pytest
 from skysift.errors import InputError
 from skysift.storage.hdf5 import Dataset, Field, Provenance, collect, open_reader, read, write
 from skysift.storage.provenance import digest_file
+from skysift.storage.seal import SEAL_BYTES, add_seal
 
 
 @pytest.fixture
@@ -63,7 +64,12 @@ def test_chunks_filters_and_axes(tmp_path, datasets):
         size = np.prod(events.chunks) * 8
         assert 0.5e6 <= size <= 4.2e6
         assert events.chunks[1] == 4
-        assert (events.compression, events.compression_opts, events.shuffle, events.fletcher32) == ("gzip", 1, True, True)
+        assert (events.compression, events.compression_opts, events.shuffle, events.fletcher32) == (
+            "gzip",
+            1,
+            True,
+            True,
+        )
         assert file["exposure"].dims[1][0] == file["pixel"]
         assert file["templates/zodiac"].dims[1][0] == file["pixel"], "scales of groups above are found"
         assert file["exposure"].dims[0].label == "energy"
@@ -88,14 +94,15 @@ def test_parts_are_read_lazily(tmp_path):
             reader.read("bigg")
 
 
-def test_damage_is_seen_only_where_it_is_read(tmp_path):
+def test_chunks_have_checksums_of_their_own(tmp_path):
     out = tmp_path / "a.h5"
     write(out, format="x", datasets={"big": Dataset(np.random.default_rng(1).normal(size=1_500_000))})
     with h5py.File(out) as file:
         last = file["big"].id.get_chunk_info(file["big"].id.get_num_chunks() - 1)
     content = bytearray(out.read_bytes())
     content[last.byte_offset + last.size // 2] ^= 1
-    out.write_bytes(content)
+    out.write_bytes(content[:-SEAL_BYTES])
+    add_seal(out)
     with open_reader(out, format="x") as reader:
         reader.read("big", slice(0, 10))
         with pytest.raises(InputError, match="checksums"):

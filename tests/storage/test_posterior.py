@@ -98,7 +98,9 @@ def test_arviz_opens_it(tmp_path, posterior):
     assert data.posterior["disk_norm"].attrs["units"] == "ph / cm2"
     assert data.sample_stats["diverging"].dtype == bool
     assert data.attrs["log_z"] == -12.25
-    assert list(arviz.summary(data, var_names=["disk_norm"]).index) == [f"disk_norm[{n}]" for n in ("soft", "hard", "ν")]
+    assert list(arviz.summary(data, var_names=["disk_norm"]).index) == [
+        f"disk_norm[{n}]" for n in ("soft", "hard", "ν")
+    ]
 
 
 @pytest.mark.parametrize(
