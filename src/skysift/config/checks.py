@@ -232,7 +232,9 @@ def _check_guides(analysis: Analysis, name: str, model: Model) -> Problems:
 def _check_grid(path: KeyPath, parameter: str, model: Model) -> Problems:
     free = [f"{name}_norm" for name, component in model.components.items() if not component.norm.is_fixed]
     if parameter not in free:
-        yield Problem(path, repr(parameter), "the norm of a component that is fitted", nearest(parameter, free))
+        wanted = "the norm of a component that is fitted, such as gce_norm"
+        meant = parameter if f"{parameter}_norm" not in free else f"{parameter}_norm"
+        yield Problem(path, repr(parameter), wanted, nearest(meant, free))
 
 
 def _check_sidebands(analysis: Analysis) -> Problems:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from skysift.config.faults import fault
 from skysift.config.scalars import Integer, Name, PositiveInteger, PositiveReal, Real
@@ -69,15 +69,22 @@ class GridSettings(Section):
     ----------
     parameter : parameter on the grid, such as ``gce_norm``
     values : number of grid values
-    low, high : ends of the grid, None for those of the prior
-    draws : importance draws at each value
+    low, high : ends of the grid, None for five standard deviations around the maximum
+    importance, draws : importance draws at each value, draws stored
     """
 
     parameter: Name = key(REQUIRED, "the norm on the grid", example="gce_norm")
     values: Integer = key(16, "number of grid values", example=16, ge=4, le=1000)
-    low: Real | None = key(None, "lowest value", example=0.0, says="from the prior")
-    high: Real | None = key(None, "highest value", example=1.5, says="from the prior")
-    draws: PositiveInteger = key(2000, "Student-t importance draws at each value", example=2000)
+    low: Real | None = key(None, "lowest value", example=0.0, says="5 sd below the maximum")
+    high: Real | None = key(None, "highest value", example=1.5, says="5 sd above the maximum")
+    importance: PositiveInteger = key(2000, "Student-t importance draws at each value", example=2000)
+    draws: PositiveInteger = key(4000, "posterior draws stored", example=4000)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise fault("low < high", "swap or widen the limits", f"low {self.low:g} and high {self.high:g}")
+        return self
 
 
 class SviSettings(Section):

@@ -11,11 +11,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from skysift.config.lookup import field_at, known_keys
-from skysift.config.reader import Document
+from skysift.config.reader import Document, dotted
 from skysift.config.scalars import NAME_PATTERN
 from skysift.errors import InputError, nearest
 
 __all__ = ["ConfigurationError", "Problem", "explain", "raise_problems"]
+
+# Nobody reads more, and finding the nearest key for each takes time.
+MOST_PROBLEMS = 50
 
 KeyPath = tuple[str | int, ...]
 
@@ -59,7 +62,7 @@ def raise_problems(problems: Sequence[Problem], document: Document) -> None:
     paths.sort(key=lambda pair: document.position(pair[0]))
     raise ConfigurationError(
         [
-            InputError(document.place(path), _dotted(path), problem.found, problem.wanted, problem.remedy)
+            InputError(document.place(path), dotted(path), problem.found, problem.wanted, problem.remedy)
             for path, problem in paths
         ]
     )
@@ -68,7 +71,7 @@ def raise_problems(problems: Sequence[Problem], document: Document) -> None:
 def explain(error: ValidationError, root: type[BaseModel], document: Document) -> list[Problem]:
     """Translate what pydantic found into problems: what was wanted, an example, the nearest known key."""
     problems = []
-    for detail in error.errors(include_url=False):
+    for detail in error.errors(include_url=False)[:MOST_PROBLEMS]:
         path = tuple(part for part in detail["loc"] if isinstance(part, str | int))
         is_key = path[-1:] == ("[key]",)
         path = path[:-1] if is_key else path
@@ -167,17 +170,6 @@ def show(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:100]}..."
 
 
-def _dotted(path: KeyPath) -> str:
-    parts = [f"[{part}]" if isinstance(part, int) else f".{_safe(part)}" for part in path]
-    return "".join(parts).lstrip(".") or "(top level)"
-
-
-def _safe(part: str) -> str:
-    """Return a key as it may be printed: no line breaks, bounded length."""
-    shown = part if part.isprintable() else repr(part)
-    return shown if len(shown) <= 120 else f"{shown[:100]}..."
-
-
 def _as_written(path: KeyPath, data: object) -> KeyPath:
     """Return the path as the user wrote it: shorthands have no key for what was filled in."""
     written: list[str | int] = []
@@ -185,7 +177,7 @@ def _as_written(path: KeyPath, data: object) -> KeyPath:
         below = _child(data, part)
         if below is not _ABSENT:
             data = below
-        elif index < len(path) - 1 or not isinstance(data, dict):
+        elif index < len(path) - 1 or not isinstance(data, dict) or part in _FILLED_IN or isinstance(part, int):
             continue
         written.append(part)
     return tuple(written)
@@ -199,6 +191,7 @@ def _value_at(path: KeyPath, data: object) -> object:
 
 
 _ABSENT = object()
+_FILLED_IN = ("settings", "simulated")
 
 
 def _child(data: object, part: str | int) -> object:

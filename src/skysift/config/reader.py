@@ -14,7 +14,7 @@ import yaml
 
 from skysift.errors import InputError
 
-__all__ = ["Document", "read_yaml", "read_yaml_text"]
+__all__ = ["Document", "dotted", "read_yaml", "read_yaml_text"]
 
 # A configuration is written by hand: these are far above any that was.
 MAX_BYTES = 1_000_000
@@ -137,6 +137,24 @@ def _too_large(name: str, size: int) -> InputError:
     )
 
 
+def dotted(path: KeyPath) -> str:
+    """Return a key path as it is printed.
+
+    Examples
+    --------
+    >>> dotted(("fits", "mvn", 1, "svi"))
+    'fits.mvn[1].svi'
+    """
+    parts = [f"[{part}]" if isinstance(part, int) else f".{_safe(part)}" for part in path]
+    return "".join(parts).lstrip(".") or "(top level)"
+
+
+def _safe(part: str) -> str:
+    """Return a key as it may be printed: no line breaks, bounded length."""
+    shown = part if part.isprintable() else repr(part)
+    return shown if len(shown) <= 120 else f"{shown[:100]}..."
+
+
 @dataclass
 class _Open:
     """A mapping or list that is still being read."""
@@ -192,9 +210,9 @@ class _Builder:
         if name == "<<":
             self.refuse(line, "merge key <<", "no merge keys", "write the keys out, or merge a second file")
         if name in top.seen:
-            dotted = ".".join(map(str, (*top.path, name)))
             found = f"{name!r} in line {top.seen[name]} and in line {line}"
-            raise InputError(f"{self.name} line {line}", dotted, found, "each key once", "remove or rename one of them")
+            place, field = f"{self.name} line {line}", dotted((*top.path, name))
+            raise InputError(place, field, found, "each key once", "remove or rename one of them")
         top.seen[name] = line
         top.key = name
         self.lines[(*top.path, name)] = (self.name, line)
@@ -241,8 +259,8 @@ class _Builder:
 
     def field(self) -> str:
         top = self.stack[-1] if self.stack else None
-        path = [] if top is None else [*top.path, *self.next_part(top)]
-        return ".".join(map(str, path)) or "(YAML)"
+        path = () if top is None else (*top.path, *self.next_part(top))
+        return dotted(path)
 
     @staticmethod
     def next_part(top: _Open) -> Iterator[str | int]:

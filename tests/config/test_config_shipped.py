@@ -1,0 +1,95 @@
+"""The shipped configurations: valid, and what they are said to be."""
+
+import pytest
+
+from skysift.config import load, verify_round_trip
+from skysift.steps import validate
+
+SHIPPED = ["demo", "smoke/fermi", "fermi_gp", "fermi_gp_worlds", "fermi_inner_galaxy"]
+MODEL_O = {"bubbles": 0.5, "isotropic": 0.1, "point_sources": 0.5, "gce": 0.9, "model_o_gas": 8, "model_o_ics": 4}
+
+
+@pytest.fixture
+def shipped(repository):
+    """Load a shipped configuration by name."""
+    return lambda name: load([repository / "config" / f"{name}.yaml"])
+
+
+def test_this_list_is_complete(repository):
+    folder = repository / "config"
+    assert sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")) == sorted(SHIPPED)
+
+
+def test_no_two_share_a_run(shipped):
+    assert len({shipped(name).run for name in SHIPPED}) == len(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_is_valid_and_survives_a_round_trip(shipped, name):
+    verify_round_trip(shipped(name))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_validate_says_what_it_is(repository, capsys, name):
+    validate.run([repository / "config" / f"{name}.yaml"])
+    assert "a valid analysis of fermi data" in capsys.readouterr().out
+
+
+def test_the_smoke_test_goes_through_every_step_and_guide(shipped):
+    analysis = shipped("smoke/fermi")
+    assert analysis.observation.data == "synthetic"
+    assert {guide for fit in analysis.fits.values() for guide in fit.guides} == {
+        "mvn",
+        "iaf",
+        "conditional_iaf",
+        "flow",
+    }
+    engines = {step.name for fit in analysis.fits.values() for step in fit.sequence}
+    assert engines == {"map", "laplace", "grid", "svi", "hmc"}
+    assert any(fit.recipe for fit in analysis.fits.values())
+    assert analysis.sideband_fits()
+
+
+def test_the_demonstration_needs_no_files(shipped):
+    assert shipped("demo").observation.data == "synthetic"
+
+
+def test_the_published_experiment_is_as_published(shipped):
+    analysis = shipped("fermi_gp")
+    region = analysis.observation.region
+    assert (region.radius_deg, region.mask_plane_deg, region.mask.name) == (20, 2, "mask_3fgl_0p8deg")
+    chosen = analysis.simulate.sets["simulated"]
+    assert (chosen.replicates, chosen.truth) == (20, MODEL_O)
+    for name in ("mvn", "iaf", "conditional_iaf", "hmc", "legacy"):
+        components = analysis.model_of(name).components
+        kernel = components["diffuse"].modulate[0]
+        assert components["diffuse"].norm.is_rigid_fit
+        assert (kernel.kernel, kernel.lengthscale.value_rad, kernel.variance.value) == ("matern52", 0.2, 0.5)
+        assert (components["bubbles"].norm.mean, components["isotropic"].norm.sd) == (0.5, 0.02)
+
+
+@pytest.mark.parametrize(("name", "fit"), [("fermi_gp", "best"), ("fermi_gp_worlds", "best_p6v11")])
+def test_the_default_has_two_scales_and_wide_priors(shipped, name, fit):
+    components = shipped(name).model_of(fit).components
+    wide, fine = components["diffuse"].modulate
+    assert 0.2 <= wide.lengthscale.median_rad <= 0.8
+    assert 0.02 <= fine.lengthscale.median_rad <= 0.05
+    assert wide.variants * fine.variants == 27
+    assert not components["diffuse"].norm.is_fixed
+    assert components["bubbles"].norm.sd == components["isotropic"].norm.sd == 1
+
+
+def test_real_and_simulated_fits_share_their_models(shipped):
+    real, simulated = shipped("fermi_inner_galaxy"), shipped("fermi_gp")
+    assert real.all_data() == ["observed"]
+    for name in ("rigid", "mvn", "iaf", "conditional_iaf", "hmc", "best"):
+        assert real.model_of(name) == simulated.model_of(name)
+
+
+def test_the_worlds_are_four_and_the_signal_is_injected_at_four_norms(shipped):
+    analysis = shipped("fermi_gp_worlds")
+    sets = analysis.simulate.sets
+    assert sets["model_o"].truth == MODEL_O
+    assert sorted({chosen.truth["gce"] for chosen in sets.values()}) == [0, 0.45, 0.9, 1.35]
+    for fit in ("best_p6v11", "best_model_o", "rigid_p6v11", "rigid_model_o"):
+        assert {"model_o-000", "p6v11-000"} <= set(analysis.fit_data()[fit])
