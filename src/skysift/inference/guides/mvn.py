@@ -1,0 +1,62 @@
+"""The guide ``mvn``: one Gaussian over norms and field with full covariance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from skysift.inference.guides.affine import Affine
+from skysift.inference.guides.base import Draw, Guide, Schedule, base_density
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skysift.inference.guides.base import Climb
+    from skysift.inference.guides.whitening import Whitening
+
+__all__ = ["GaussianGuide"]
+
+
+class GaussianGuide(Guide):
+    """w = m + T e with e standard normal and T lower triangular.
+
+    Parameters
+    ----------
+    whitening : the frame
+    independent : T block diagonal, so that the two blocks are independent (the published form)
+    """
+
+    schedule = Schedule(particles=16, steps=500, rate=0.15)
+
+    def __init__(self, whitening: Whitening, *, independent: bool = False) -> None:
+        self.whitening, self.independent = whitening, independent
+        self.affine = Affine(whitening.size, whitening.centre.device)
+        self.modules = []
+
+    @torch.no_grad()
+    def draw(self, noise: Tensor) -> Draw:
+        """Turn standard normal noise, (batch, d), into draws."""
+        return Draw(self.affine.push(noise), base_density(noise) - self.affine.log_det())
+
+    @torch.no_grad()
+    def log_density(self, w: Tensor) -> Tensor:
+        """Log density at any w, (batch, d) to (batch,)."""
+        return base_density(self.affine.pull(w)) - self.affine.log_det()
+
+    def climb(self, target: Climb, noise: Tensor, rate: float, limit: float) -> Tensor:
+        """Take one natural-gradient step; see `Guide.climb`."""
+        draw = self.draw(noise)
+        density, force = target(draw.w)
+        self.affine.step(force, noise, noise, rate, limit)
+        if self.independent:
+            self.affine.factor[self.whitening.lead :, : self.whitening.lead] = 0.0
+        return density - draw.log_q
+
+    def frame_state(self) -> dict[str, Tensor]:
+        """Return mean and factor."""
+        return self.affine.state()
+
+    def load_frame(self, state: dict[str, Tensor]) -> None:
+        """Take over mean and factor."""
+        self.affine.load(state)
