@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skysift.geometry import angular_separation_deg, lonlat_deg, rotation, unit_vectors
@@ -11,6 +11,7 @@ longitudes = st.floats(-179.9, 179.9)
 latitudes = st.floats(-89.0, 89.0)
 
 
+@settings(deadline=None)
 @given(longitudes, latitudes)
 def test_directions_survive_the_way_through_vectors(longitude, latitude):
     back = lonlat_deg(unit_vectors(longitude, latitude))
@@ -25,6 +26,7 @@ def test_separation_is_exact_from_zero_to_opposite(separation):
     assert found == pytest.approx(separation, rel=1e-9, abs=1e-13)
 
 
+@settings(deadline=None)
 @given(longitudes, latitudes, longitudes, latitudes)
 def test_rotation_moves_the_centre_and_keeps_angles(from_l, from_b, to_l, to_b):
     matrix = rotation((from_l, from_b), (to_l, to_b))
