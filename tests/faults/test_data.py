@@ -295,6 +295,11 @@ def template_not_there(case):
     return "prepare", ["observation.yaml", "template 'glov'", "did you mean 'glow'?"]
 
 
+def nothing_was_observed(case):
+    case.observation |= {"data": "synthetic", "files": {}, "nside": NSIDE}
+    return "observe", ["observation.yaml", "observation.data", "synthetic", "add simulate"]
+
+
 def fits_cut(case):
     path = case.use_fits("exposure")
     path.write_bytes(path.read_bytes()[:9000])
@@ -396,7 +401,7 @@ FAULTS = [
     *((10, fault) for fault in (energies_against_file, energy_unit_is_a_length, energy_unit_missing)),
     *((10, fault) for fault in (exposure_in_other_unit, template_as_intensity)),
     *((13, fault) for fault in (negative_template, nan_template, template_zero_in_region)),
-    *((15, fault) for fault in (counts_that_nothing_explains, template_not_there)),
+    *((15, fault) for fault in (counts_that_nothing_explains, template_not_there, nothing_was_observed)),
     *((19, fault) for fault in (fits_cut, fits_empty, fits_wrong_hdu, fits_wrong_column, fits_damaged)),
     *((19, fault) for fault in (fits_partial_sky_too_small, npy_cut, npy_of_objects, npy_of_three_axes)),
     *((26, fault) for fault in (missing, folder, fifo, device)),

@@ -104,6 +104,11 @@ class SyntheticSource:
         """Return a map, computed or from the user's file."""
         if (role, name) in self.user.files:
             return self.user.read(role, name)
+        if role == "counts":
+            raise InputError(
+                self.user.place, "observation.data", "synthetic, which has no observed counts", "counts to fit",
+                "add simulate to the configuration, or choose data: fermi or data: files",
+            )  # fmt: skip
         known: tuple[str, ...] = {"template": TEMPLATES, "mask": MASKS, "exposure": ("exposure",)}.get(role, ())
         if name not in known:
             raise _unknown("synthetic sky", role, name, [*known, *(key[1] for key in self.user.files)])
