@@ -48,9 +48,12 @@ def count_below(uniforms: NDArray[np.float64], points: NDArray[np.float64]) -> N
 
 def _pointwise_tail(below: NDArray[np.int64], count: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the smallest two-sided binomial tail over the points, one per row of ``below`` (M, K)."""
-    table = stats.binom.cdf(np.arange(-1, count + 1)[:, None], count, points[None])
-    column = np.arange(points.size)
-    left, right = table[below + 1, column], 1.0 - table[below, column]
+    if count * points.size < below.size:
+        table = stats.binom.cdf(np.arange(-1, count + 1)[:, None], count, points[None])
+        column = np.arange(points.size)
+        left, right = table[below + 1, column], 1.0 - table[below, column]
+    else:
+        left, right = stats.binom.cdf(below, count, points), stats.binom.sf(below - 1, count, points)
     return np.asarray(2.0 * np.minimum(left, right).min(axis=1), dtype=np.float64)
 
 
@@ -87,8 +90,7 @@ def make_ecdf_band(count: int, probability: float = 0.99, bins: int | None = Non
     below = np.cumsum(random.multinomial(count, np.full(bins, 1.0 / bins), size=SIMULATIONS), axis=1)[:, :-1]
     null = np.sort(_pointwise_tail(below, count, points))
     gamma = float(np.quantile(null, 1.0 - probability, method="lower"))
-    # A sample is inside when its smallest tail exceeds gamma; the binomial quantiles state the same in counts.
-    cdf = stats.binom.cdf(np.arange(-1, count + 1)[:, None], count, points[None])
-    lower = (2.0 * cdf[1:] <= gamma).sum(axis=0)
-    upper = count - (2.0 * (1.0 - cdf[:-1]) <= gamma).sum(axis=0)
+    # A sample is inside when its smallest tail exceeds gamma; binomial quantiles state the same in counts.
+    lower = stats.binom.ppf(gamma / 2 * (1 + 1e-9), count, points)
+    upper = stats.binom.isf(gamma / 2 * (1 + 1e-9), count, points)
     return EcdfBand(count, probability, points, lower / count, upper / count, null)

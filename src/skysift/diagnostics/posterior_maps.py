@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,7 +43,12 @@ class PosteriorMaps:
         return {name: np.concatenate(parts) for name, parts in self.ratio_draws.items()}
 
 
-def gather_maps(maps: PosteriorMaps, counts: Mapping[str, Map], templates: Mapping[str, Map]) -> None:
+def gather_maps(
+    maps: PosteriorMaps,
+    counts: Mapping[str, Map],
+    templates: Mapping[str, Map],
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Add a batch of posterior draws.
 
     Parameters
@@ -51,12 +56,14 @@ def gather_maps(maps: PosteriorMaps, counts: Mapping[str, Map], templates: Mappi
     maps : what was gathered so far
     counts : component to expected counts, (draw, energy pixel)
     templates : component to counts at unit norm, (energy, pixel), of those whose ratio is wanted
+    groups : component to all components that stand for the same part of the sky together with it
     """
     maps.expected.append(np.sum(list(counts.values()), axis=0))
     for name, values in counts.items():
         maps.sums[name] = maps.sums.get(name, 0.0) + values.sum(axis=0)
     for name, template in templates.items():
-        rows = counts[name].reshape(len(counts[name]), *template.shape).sum(axis=1)
+        together = np.sum([counts[member] for member in (groups or {}).get(name, [name])], axis=0)
+        rows = together.reshape(len(together), *template.shape).sum(axis=1)
         maps.ratio_draws.setdefault(name, []).append(_ratio(rows, template.sum(axis=0)))
     maps.count += len(maps.expected[-1])
 

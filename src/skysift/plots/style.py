@@ -21,7 +21,6 @@ __all__ = [
     "MUTED",
     "TRUTH",
     "assign_colours",
-    "compress_png",
     "new_figure",
     "save_figure",
     "use_style",
@@ -33,9 +32,9 @@ TRUTH = "#000000"
 INK = "#222222"
 MUTED = "#8A8A8A"
 
+PNG_DPI = 150
 SETTINGS: dict[str, Any] = {
     "figure.dpi": 100,
-    "savefig.dpi": 180,
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
@@ -107,25 +106,35 @@ def save_figure(figure: Figure, stem: Path, table: pd.DataFrame) -> list[Path]:
     the three paths: PNG, SVG, CSV
     """
     written = []
-    for ending in ("png", "svg", "csv"):
-        final = stem.with_name(f"{stem.name}.{ending}")
-        with replace_when_done(final) as partial, use_style():
-            if ending == "csv":
-                table.to_csv(partial, index=False, float_format="%.8g")
-            else:
-                # No date inside: the same numbers make the same file.
-                metadata = {"Date": None} if ending == "svg" else {"Software": "skysift"}
-                figure.savefig(partial, format=ending, metadata=metadata)
-        written.append(final)
+    with use_style():
+        # Lay out once, not again for every format.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for ending in ("png", "svg", "csv"):
+            final = stem.with_name(f"{stem.name}.{ending}")
+            with replace_when_done(final) as partial:
+                if ending == "csv":
+                    table.to_csv(partial, index=False, float_format="%.8g")
+                elif ending == "svg":
+                    # No date inside: the same numbers make the same file.
+                    figure.savefig(partial, format="svg", metadata={"Date": None})
+                else:
+                    partial.write_bytes(_encode_png(figure))
+            written.append(final)
     return written
 
 
-def compress_png(path: Path) -> bytes:
-    """Return a picture as PNG with 256 colours: a third of the bytes, for pages that carry it inside."""
+def _encode_png(figure: Figure) -> bytes:
+    """Return the figure as PNG of 256 colours: a third of the bytes, for pages that carry it inside."""
     from PIL import Image
 
+    dots = figure.dpi
+    figure.set_dpi(PNG_DPI)
+    canvas = figure.canvas
+    canvas.draw()
+    picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")  # type: ignore[attr-defined]
+    figure.set_dpi(dots)
     stream = io.BytesIO()
-    with Image.open(path) as picture:
-        plain = picture.convert("RGB")
-    plain.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
+    few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few.save(stream, "PNG", optimize=True, dpi=(PNG_DPI, PNG_DPI))
     return stream.getvalue()

@@ -58,7 +58,8 @@ def run(config: Path, observation: Path, data: Path, posterior: Path, out: Path)
     random = numpy_stream(settings.seed, "diagnose", settings.name, counts.name)
     datasets, attributes = _compare(looked_at, counts, maps, random)
     scores = _add_modulation(datasets, settings, looked_at, counts, maps, role)
-    attributes |= {"fit": settings.name, "data": counts.name, "absorber": role, "ratio": scores}
+    attributes |= {"fit": settings.name, "data": counts.name, "ratio": scores}
+    attributes |= {"absorber": role, "absorber_group": _find_group(settings, counts, role)}
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, posterior])
     write(out, format="predictive", datasets=datasets, attributes=attributes, provenance=provenance)
 
@@ -96,11 +97,19 @@ def _evaluate(
     components = settings.model.components
     wanted = [name for name, component in components.items() if component.modulate or name == role]
     templates = {name: _inside(observation, observation.templates[components[name].template]) for name in wanted}
+    groups = {role: _find_group(settings, counts, role)}
     maps = PosteriorMaps()
     for member, values in _batches(model, fitted):
-        made = member.component_counts(values)
-        gather_maps(maps, {name: part.detach().cpu().numpy() for name, part in made.items()}, templates)
+        made = {name: part.detach().cpu().numpy() for name, part in member.component_counts(values).items()}
+        gather_maps(maps, made, templates, groups)
     return maps
+
+
+def _find_group(settings: FitSlice, counts: Counts, role: str) -> list[str]:
+    """Return the absorber and, in simulated data, every other component that the true sky does not have."""
+    drawn = set(counts.components.values())
+    components = settings.model.components.items()
+    return [name for name, item in components if name == role or (counts.truth and item.template not in drawn)]
 
 
 def _batches(model: Any, fitted: Posterior) -> Iterator[tuple[Any, dict[str, Tensor]]]:  # noqa: ANN401 - any Model
@@ -199,8 +208,8 @@ def _add_modulation(
 
 def _find_truth(settings: FitSlice, observation: Observation, counts: Counts, role: str) -> Map:
     assert counts.expected is not None  # noqa: S101 - the caller asks first
-    components = settings.model.components
-    others = {component.template for name, component in components.items() if name != role}
+    components, group = settings.model.components, _find_group(settings, counts, role)
+    others = {component.template for name, component in components.items() if name not in group}
     explained = {}
     for part, norm in counts.truth.items():
         template = counts.components[part]

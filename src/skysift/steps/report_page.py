@@ -9,7 +9,6 @@ from typing import Any
 
 from skysift import __version__, plots
 from skysift.errors import SkysiftError
-from skysift.plots.style import compress_png
 from skysift.steps.calibrate import read_scores
 from skysift.steps.gather import FitRecord, set_of
 from skysift.steps.report_answers import answer_rows, norm_rows
@@ -107,7 +106,7 @@ def _describe_observation(run: Run) -> dict[str, Any]:
 def _embed(picture: Picture) -> dict[str, str]:
     source = ""
     if picture.path is not None:
-        source = "data:image/png;base64," + base64.b64encode(compress_png(picture.path)).decode()
+        source = "data:image/png;base64," + base64.b64encode(picture.path.read_bytes()).decode()
     return {"name": picture.name, "title": picture.title, "alt": picture.alt, "src": source, "problem": picture.problem}
 
 
