@@ -193,8 +193,20 @@ CONTRADICTIONS = {
         {"model__components__gce__modulate": {"shared": "difuse"}}, "model.components.gce.modulate.shared", "'diffuse'",
     ),
     "shared with itself": (
-        {"model__components__diffuse__modulate": [{"lengthscale": "1 rad", "variance": 1}, {"shared": "diffuse"}]},
-        "model.components.diffuse.modulate[1].shared", "another component",
+        {"model__components__gce__modulate": {"shared": "gce"}},
+        "model.components.gce.modulate.shared", "another component",
+    ),
+    "shared and own": (
+        {"model__components__gce__modulate": [{"lengthscale": "1 rad", "variance": 1}, {"shared": "diffuse"}]},
+        "model.components.gce", "shared beside 1 more",
+    ),
+    "shared by the rigid fit": (
+        {"model__components__gce__modulate": {"shared": "diffuse", "coefficient": "rigid_fit"}},
+        "model.components.gce.modulate", "coefficient: rigid_fit",
+    ),
+    "coefficient of nothing": (
+        {"model__components__diffuse__modulate__coefficient": 2},
+        "model.components.diffuse.modulate", "coefficient alone",
     ),
     "shared with a kernel": (
         {"model__components__gce__modulate": {"shared": "diffuse", "kernel": "rbf"}},

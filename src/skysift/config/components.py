@@ -44,6 +44,12 @@ class Component(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if len(self.modulate) > 1 and any(gp.shared is not None for gp in self.modulate):
+            raise fault(
+                "shared as the only entry of modulate",
+                "a shared field holds all kernels of its owner: leave the others out",
+                f"shared beside {len(self.modulate) - 1} more",
+            )
         means = [gp for gp in self.modulate if gp.mean is not None]
         if means and not self.norm.is_fixed:
             raise fault(

@@ -62,6 +62,7 @@ class Modulation(Section):
     hyper : ``fixed``, ``sampled``, ``maximised`` or ``marginalised``
     grid : points per free hyper-parameter when marginalised
     distance : ``chord`` or ``geodesic``
+    nside : resolution at which f is evaluated, None for that of the counts
     inducing : `Inducing`
     mean : `MeanPrior` or None
     shared : component whose field is used in place of an own one, or None
@@ -97,6 +98,13 @@ class Modulation(Section):
         "distance between directions; on the great circle most kernels are not positive definite everywhere and are "
         "refused where they are not",
         example="chord",
+    )
+    nside: ResolutionParameter | None = key(
+        None,
+        "HEALPix resolution at which f is evaluated: finer pixels share a value; several times faster where pixels are "
+        "much smaller than the lengthscale; the first kernel's choice holds for the sum",
+        example=64,
+        says="that of the counts",
     )
     inducing: Inducing = key(None, "inducing points", example={"spacing": 0.35}, default_factory=Inducing)
     mean: MeanPrior | None = key(
@@ -135,6 +143,8 @@ class Modulation(Section):
     def _check(self) -> Self:
         if self.shared is not None:
             return self._check_shared()
+        if self.coefficient != _default("coefficient"):
+            raise fault("coefficient beside shared only", "add shared, or leave coefficient out", "coefficient alone")
         if self.free_hypers and self.hyper == "fixed":
             raise fault(
                 "numbers in place of priors, or another choice of hyper",
@@ -152,6 +162,8 @@ class Modulation(Section):
     def _check_shared(self) -> Self:
         own = [name for name in ("kernel", "lengthscale", "variance", "mean", "grid", "inducing", "distance")
                if getattr(self, name) != _default(name)]  # fmt: skip
+        if self.coefficient.is_rigid_fit:
+            raise fault("a number or a prior", "write for example 'coefficient: 1.0'", "coefficient: rigid_fit")
         if own or self.hyper != "fixed":
             raise fault(
                 "shared without a kernel of its own",
