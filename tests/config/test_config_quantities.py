@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from skysift.config.priors import LengthScale, Prior, Variance
+from skysift.config.hyperpriors import LengthScale, Variance
+from skysift.config.priors import Prior
 from skysift.config.quantities import UNITS, Degrees, EnergyGeV, Radians, format_quantity, parse_quantity
 from skysift.config.scalars import Integer, Name, Real, ResolutionParameter, read_number
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, model_validator
 
 from skysift.config.faults import fault
-from skysift.config.priors import LengthScale, MeanPrior, Prior, Variance
+from skysift.config.hyperpriors import LengthScale, MeanPrior, Variance
+from skysift.config.priors import Prior
 from skysift.config.scalars import ComponentName, Integer, PositiveReal, ResolutionParameter
 from skysift.config.section import Section, key, without_nulls
 

@@ -1,4 +1,4 @@
-"""Priors of norms and of kernel hyper-parameters, as a configuration writes them."""
+"""Priors of norms, as a configuration writes them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, model_validator
 
 from skysift.config.faults import fault
-from skysift.config.quantities import Radians
-from skysift.config.scalars import PositiveReal, Real, read_number
-from skysift.config.section import REQUIRED, Section, key, without_nulls
+from skysift.config.scalars import Real, read_number
+from skysift.config.section import Section, key, without_nulls
 
-__all__ = ["LengthScale", "MeanPrior", "Prior", "Variance"]
+__all__ = ["Prior", "expand_bare"]
 
 PriorKind = Literal["normal", "lognormal", "uniform", "loguniform", "fixed"]
 _KINDS: tuple[PriorKind, ...] = ("normal", "lognormal", "uniform", "loguniform", "fixed")
@@ -26,7 +25,7 @@ def _read_fixed(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
     return read_number(value)
 
 
-def _expand(data: Any, bare: str) -> Any:  # noqa: ANN401 - whatever the file holds
+def expand_bare(data: Any, bare: str) -> Any:  # noqa: ANN401 - whatever the file holds
     """Read a bare value as the mapping ``{bare: value}``."""
     return without_nulls(data) if isinstance(data, dict) else {bare: data}
 
@@ -66,7 +65,7 @@ class Prior(Section):
     @model_validator(mode="before")
     @classmethod
     def _expand_number(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        return _expand(data, "fixed")
+        return expand_bare(data, "fixed")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -202,124 +201,3 @@ def _check_truncation(prior: Prior) -> None:
             "move the mean or the limits; use uniform for a flat prior between two limits",
             f"normal: [{prior.mean:g}, {prior.sd:g}] between {low:g} and {high:g}",
         )
-
-
-class LengthScale(Section):
-    """Correlation length of a kernel: one angle, or a prior.
-
-    Attributes
-    ----------
-    value_rad : the angle in rad, None when there is a prior
-    median_rad, sd : median in rad and standard deviation of ln of the prior
-    is_fixed : whether there is no prior
-    """
-
-    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "string"},)
-
-    value_rad: Radians | None = key(None, "the angle", example="0.2 rad", unit="angle", alias="value")
-    lognormal: tuple[Radians, PositiveReal] | None = key(
-        None,
-        "median, and standard deviation of the natural logarithm",
-        example=["0.4 rad", 0.5],
-        unit="angle, 1",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _expand_angle(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        return _expand(data, "value")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_one(self.value_rad, self.lognormal, "lengthscale: 0.2 rad")
-        if not 0 < self.median_rad <= math.pi:
-            raise fault("an angle above 0 and up to 180 deg", "write for example 'lengthscale: 0.2 rad'")
-        return self
-
-    @property
-    def median_rad(self) -> float:
-        """Median of the prior in rad, or the fixed value."""
-        return self.lognormal[0] if self.lognormal else self.value_rad or 0.0
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of ln of the prior; 0 when fixed."""
-        return self.lognormal[1] if self.lognormal else 0.0
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether there is no prior."""
-        return self.lognormal is None
-
-
-class Variance(Section):
-    """Variance of the logarithm of the modulation: one number, or a prior.
-
-    Attributes
-    ----------
-    value : the variance, None when there is a prior
-    median, sd : median and standard deviation of ln of the prior
-    is_fixed : whether there is no prior
-    """
-
-    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "number"},)
-
-    value: PositiveReal | None = key(None, "the variance of f in exp(f)", example=0.5)
-    lognormal: tuple[PositiveReal, PositiveReal] | None = key(
-        None, "median, and standard deviation of the natural logarithm", example=[0.05, 1.0]
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _expand_number(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        return _expand(data, "value")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_one(self.value, self.lognormal, "variance: 0.5")
-        return self
-
-    @property
-    def median(self) -> float:
-        """Median of the prior, or the fixed value."""
-        return self.lognormal[0] if self.lognormal else self.value or 0.0
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of ln of the prior; 0 when fixed."""
-        return self.lognormal[1] if self.lognormal else 0.0
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether there is no prior."""
-        return self.lognormal is None
-
-
-def _check_one(value: object, prior: object, example: str) -> None:
-    if (value is None) == (prior is None):
-        raise fault(
-            "one value, or a lognormal prior",
-            f"write for example '{example}'",
-            "neither" if value is None else "both",
-        )
-
-
-class MeanPrior(Section):
-    """Prior of the constant mean of a Gaussian process.
-
-    Attributes
-    ----------
-    mean, sd : of the normal prior on the mean of f
-    """
-
-    normal: tuple[Real, PositiveReal] = key(REQUIRED, "mean and standard deviation of the mean of f", example=[0, 0.5])
-
-    @property
-    def mean(self) -> float:
-        """Mean of the normal prior."""
-        return self.normal[0]
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of the normal prior."""
-        return self.normal[1]
