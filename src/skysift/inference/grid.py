@@ -104,21 +104,22 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     item = model.parameters[settings.parameter]
     if item.shape != ():
         raise InputError("fits", "grid.parameter", item.name, "a parameter that is a single number", "tie its energies")
-    free, flat = _free(model, settings, start, stream)
+    free = _free(model, settings)
     quadrature = settle(free, _free_start(model, free, settings.parameter, start, stream), stream)
     profiles = _profiles(quadrature, free.parameters, settings, stream)
-    marginal, log_z = _join(quadrature, profiles, flat, settings)
+    marginal, log_z = _join(quadrature, profiles)
     posterior = marginal.log_posterior(item.prior)
     draws, variant = _draw(model, settings.parameter, marginal, posterior, profiles, settings.draws, stream)
     flat_draws, _ = _draw(
         model, settings.parameter, marginal, marginal.log_likelihood, profiles, settings.draws, stream, physical=True
     )
+    flat = _name_norms(model, settings.parameter, flat_draws)
     heavy = max(quadrature.nodes, key=lambda node: node.log_weight)
     error = float(np.max([profile.errors.max() for profile in profiles])) if settings.importance else None
     traces = {
         "marginal_grid": torch.as_tensor(marginal.grid),
         "marginal_log_likelihood": torch.as_tensor(marginal.log_likelihood),
-        "flat_draws": flat_draws,
+        **flat,
         **node_traces(quadrature),
     }
     evidence = log_z + float(np.logaddexp.reduce(posterior)) + math.log(marginal.step)
@@ -139,13 +140,22 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     )
 
 
-def _free(model: Model, settings: Settings, start: Start, stream: Stream) -> tuple[Model, Normal]:
-    """Return the model with an almost flat prior on the parameter, and that prior."""
+def _free(model: Model, settings: Settings) -> Model:
+    """Return the model with an almost flat prior on the parameter; its density cancels where it matters."""
     prior = model.parameters[settings.parameter].prior
     edges = prior.from_cube(torch.tensor([0.001, 0.5, 0.999], dtype=torch.float64))
-    width = float(edges[2] - edges[0])
-    flat = Normal(float(edges[1]), WIDE * width)
-    return with_prior(model, settings.parameter, flat), flat
+    flat = Normal(float(edges[1]), WIDE * float(edges[2] - edges[0]))
+    return with_prior(model, settings.parameter, flat)
+
+
+def _name_norms(model: Model, name: str, draws: Tensor) -> dict[str, Tensor]:
+    """Return draws without the parameter's prior, ``flat_<name>`` (n,) for every single-number norm."""
+    named = {}
+    for item in model.parameters:
+        if item.block == "norm" and item.shape == ():
+            column = draws[:, model.parameters.slices[item.name].start]
+            named[f"flat_{item.name}"] = column if item.name == name else item.prior.from_z(column)
+    return named
 
 
 def _free_start(model: Model, free: Model, name: str, start: Start, stream: Stream) -> Tensor:

@@ -1,3 +1,6 @@
 """Models: each binds a sky, an instrument and a likelihood to data."""
 
-__all__: list[str] = []
+from skysift.models.build import build
+from skysift.models.template import Component, TemplateModel
+
+__all__ = ["Component", "TemplateModel", "build"]

@@ -185,9 +185,7 @@ class Field:
     def pull_back(self, values: Values, slope: Tensor, start: int, stop: int) -> dict[str, Tensor]:
         """Return gradients by parameter name; see `Term.pull_back`."""
         slope, place = self.collect(slope, start, stop), self.rows(start, stop)
-        return {
-            name: grad for term in self.terms for name, grad in term.pull_back(values, slope, *place).items()
-        }
+        return {name: grad for term in self.terms for name, grad in term.pull_back(values, slope, *place).items()}
 
     def collect(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Sum the last axis of x, (..., p) over pixels start to stop, into the rows of Phi."""
@@ -199,7 +197,9 @@ class Field:
         """Return the field at some of its pixels."""
         if self.groups is not None:
             return Field(self.terms, self.groups[index])
-        return Field(tuple(replace(term, tables=tuple(table.take(index) for table in term.tables)) for term in self.terms))
+        return Field(
+            tuple(replace(term, tables=tuple(table.take(index) for table in term.tables)) for term in self.terms)
+        )
 
     def at(self, values: Values) -> Field:
         """Return the field with the hyper-parameters in ``values`` fixed."""

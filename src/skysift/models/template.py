@@ -75,10 +75,13 @@ class TemplateModel:
     parameters : every free number, by the names that components and fields refer to
     counts : (E, P), counts
     components : in any order
-    fields : Gaussian processes by name
+    fields : Gaussian processes by name, with every number known or among the parameters
+    open_fields : the same with the hyper-parameters still open, for `at`
     hyper, hyper_nodes : settings that engines integrate out by evidence through `at`, and how many values of each
     groups : (P,), number of the super-pixel of each pixel, for `context`
     scale : factor on the log likelihood, N / B for a minibatch
+    norm_starts : where to begin, by parameter name
+    warnings : what a reader of the results must know
 
     Data are flattened to (E P,) wherever the contract speaks of data.
 
@@ -91,11 +94,13 @@ class TemplateModel:
     counts: Tensor
     components: tuple[Component, ...]
     fields: Mapping[str, Field] = field(default_factory=dict)
+    open_fields: Mapping[str, Field] = field(default_factory=dict)
     hyper: Parameters | None = None
     hyper_nodes: int = 1
     groups: Tensor | None = None
     scale: float = 1.0
     norm_starts: Mapping[str, Tensor] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def pixel_count(self) -> int:
@@ -150,8 +155,8 @@ class TemplateModel:
 
     def at(self, values: Values) -> TemplateModel:
         """Return the model with hyper-parameters (unbatched) fixed; nothing is left to integrate out."""
-        fixed = {name: item.at(values) for name, item in self.fields.items()}
-        return replace(self, fields=fixed, hyper=None)
+        fixed = {name: item.at(values) for name, item in self.open_fields.items()}
+        return replace(self, fields=fixed, hyper=None, open_fields={})
 
     def starting_points(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return norms of the rigid non-negative fit, jittered by 10 % after the first, and fields at zero."""

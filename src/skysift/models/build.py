@@ -1,0 +1,242 @@
+"""From a fit's configuration, an observation and counts to a template model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skysift.errors import InputError, nearest
+from skysift.models.fields import Field
+from skysift.models.kernels import Grain, make_field
+from skysift.models.rigid import fit_rigid
+from skysift.models.template import Component, TemplateModel
+from skysift.parameters import Parameter, Parameters
+from skysift.parameters.priors import LogNormal, LogUniform, Normal, ScalarPrior, Uniform
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skysift.instruments.fermi import Counts, Observation
+
+__all__ = ["build", "make_prior"]
+
+LARGEST_RIGID = 30.0
+
+
+def make_prior(prior: Any) -> ScalarPrior:  # noqa: ANN401 - a configured prior, known here by its attributes
+    """Return the density of a configured prior that is not fixed."""
+    match prior.kind:
+        case "normal":
+            return Normal(prior.mean, prior.sd, prior.min, prior.max)
+        case "lognormal":
+            return LogNormal(prior.median, prior.sd)
+        case "uniform":
+            return Uniform(prior.low, prior.high)
+        case "loguniform":
+            return LogUniform(prior.low, prior.high)
+    raise InputError("model", "norm", prior.kind, "a prior", "give normal, lognormal, uniform or loguniform")
+
+
+def build(
+    settings: Any,  # noqa: ANN401 - a fit slice, known here by its attributes
+    observation: Observation,
+    counts: Counts,
+    *,
+    region: NDArray[np.bool_] | None = None,
+    templates: Mapping[str, NDArray[np.float64]] | None = None,
+    device: str = "cpu",
+) -> TemplateModel:
+    """Return the model of one fit, bound to the counts of one region.
+
+    Parameters
+    ----------
+    settings : with ``model.components``: name to template, norm, energy and modulation
+    observation : exposure, templates and regions on P stored pixels
+    counts : (E, P)
+    region : (P,), pixels to fit; the observation's region when None
+    templates : name of a component to (E, P), in place of its configured template
+    device : where tensors live
+
+    Raises
+    ------
+    InputError : counts of another observation, or a template that the observation lacks
+    """
+    inside = observation.region if region is None else region
+    if counts.counts.shape != observation.exposure_cm2_s.shape:
+        raise InputError(
+            counts.name,
+            "counts",
+            f"shape {counts.counts.shape}",
+            f"{observation.exposure_cm2_s.shape}, energies x stored pixels of the observation",
+            "make the counts anew from this observation",
+        )
+    parts = settings.model.components
+    maps = {name: _template(observation, name, part, templates or {})[:, inside] for name, part in parts.items()}
+    seen = torch.as_tensor(counts.counts[:, inside].astype(np.float64), device=device)
+    rigid = fit_rigid(counts.counts[:, inside].astype(np.float64), np.stack(list(maps.values())), LARGEST_RIGID)
+    assembly = _Assembly(observation, inside, maps, dict(zip(maps, rigid, strict=True)), device)
+    for name, part in parts.items():
+        assembly.add(name, part)
+    return assembly.model(seen)
+
+
+def _template(
+    observation: Observation,
+    name: str,
+    part: Any,  # noqa: ANN401
+    given: Mapping[str, NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    if name in given:
+        return given[name]
+    if part.template not in observation.templates:
+        known = list(observation.templates)
+        raise InputError(
+            "observation", f"templates/{part.template}", "missing", nearest(part.template, known), "run prepare again"
+        )
+    return observation.templates[part.template]
+
+
+class _Assembly:
+    """Components, fields and parameters, gathered one component at a time."""
+
+    def __init__(
+        self,
+        observation: Observation,
+        inside: NDArray[np.bool_],
+        maps: Mapping[str, NDArray[np.float64]],
+        rigid: Mapping[str, float],
+        device: str,
+    ) -> None:
+        self.observation, self.inside, self.maps, self.rigid, self.device = observation, inside, maps, rigid, device
+        self.norms: list[Parameter] = []
+        self.latent: list[Parameter] = []
+        self.hyper: list[Parameter] = []
+        self.nodes = [1]
+        self.components: list[Component] = []
+        self.fields: dict[str, Field] = {}
+        self.starts: dict[str, Tensor] = {}
+        self.warnings: list[str] = []
+        self.groups = self._groups(max(1, observation.nside // 8))[1]
+
+    def _tensor(self, array: object) -> Tensor:
+        return torch.as_tensor(array, dtype=torch.float64, device=self.device)
+
+    def _groups(self, nside: int) -> tuple[Tensor, Tensor]:
+        """Return the centres of the coarse pixels that hold fitted pixels, (G, 3), and each pixel's number there."""
+        import healpy
+
+        pixels = self.observation.pixels[self.inside]
+        nested = healpy.ring2nest(self.observation.nside, pixels) // (self.observation.nside // nside) ** 2
+        coarse, inverse = np.unique(nested, return_inverse=True)
+        centres = np.stack(healpy.pix2vec(nside, coarse, nest=True), axis=1)
+        return self._tensor(centres), torch.as_tensor(inverse.ravel(), device=self.device)
+
+    def add(self, name: str, part: Any) -> None:  # noqa: ANN401 - a configured component
+        """Take in one component."""
+        field, coefficient, mean = self._modulate(name, part.modulate)
+        norm = self._norm(name, part)
+        self.components.append(Component(name, self._tensor(self.maps[name]), norm, field, coefficient, mean))
+
+    def _norm(self, name: str, part: Any) -> float | str:  # noqa: ANN401
+        if part.norm.is_fixed:
+            if part.norm.is_rigid_fit:
+                self.warnings.append(
+                    f"{name}: norm fixed at the rigid fit {self.rigid[name]:.4g}, which uses the data twice"
+                )
+                return self.rigid[name]
+            return float(part.norm.value)
+        prior = make_prior(part.norm)
+        shape = (self.observation.energies,) if part.energy == "free" else ()
+        label = f"{name.replace('_', ' ')} norm"
+        self.norms.append(Parameter(f"{name}_norm", prior, shape, "", label))
+        edges = prior.from_cube(torch.tensor([0.02, 0.98], dtype=torch.float64))
+        start = min(max(self.rigid[name], float(edges[0])), float(edges[1]))
+        self.starts[f"{name}_norm"] = self._tensor(np.full(shape, start))
+        return f"{name}_norm"
+
+    def _modulate(self, name: str, kernels: Sequence[Any]) -> tuple[str | None, float | str, str | None]:
+        """Return the name of the field, its coefficient and its mean for one component."""
+        if not kernels:
+            return None, 1.0, None
+        first = kernels[0]
+        if first.shared is not None:
+            coefficient: float | str = f"{name}_coefficient"
+            if first.coefficient.is_fixed:
+                coefficient = float(first.coefficient.value)
+            else:
+                self.norms.append(Parameter(f"{name}_coefficient", make_prior(first.coefficient)))
+            return first.shared, coefficient, None
+        self.fields[name] = self._field(name, kernels)
+        mean = next((kernel.mean for kernel in kernels if kernel.mean is not None), None)
+        if mean is None:
+            return name, 1.0, None
+        self.norms.append(Parameter(f"{name}_mean", Normal(mean.mean, mean.sd), label=f"{name} mean of f"))
+        return name, 1.0, f"{name}_mean"
+
+    def _field(self, name: str, kernels: Sequence[Any]) -> Field:
+        nside = next((kernel.nside for kernel in kernels if getattr(kernel, "nside", None) is not None), None)
+        if nside is not None and nside < self.observation.nside:
+            places, groups = self._groups(nside)
+        else:
+            import healpy
+
+            pixels = self.observation.pixels[self.inside]
+            places = self._tensor(np.stack(healpy.pix2vec(self.observation.nside, pixels), axis=1))
+            groups = None
+        weights = self._tensor(self.maps[name].sum(0))
+        if groups is not None:
+            weights = weights.new_zeros(len(places)).index_add_(0, groups, weights)
+        grain = Grain(places, weights, self._tensor(np.sqrt(self._band_edges())))
+        made = make_field(name, kernels, grain)
+        self.latent += made.latent
+        self.hyper += made.hyper
+        self.norms += made.sampled
+        self.nodes.append(made.nodes)
+        self.warnings += made.warnings
+        return Field(tuple(made.terms), groups)
+
+    def _band_edges(self) -> NDArray[np.float64]:
+        edges = self.observation.energy_edges_gev
+        product: NDArray[np.float64] = edges[1:] * edges[:-1]
+        return product
+
+    def model(self, counts: Tensor) -> TemplateModel:
+        """Return the finished model."""
+        if not self.norms:
+            raise InputError("model", "components", "no free norm", "at least one norm with a prior", "free a norm")
+        hyper = Parameters(self.hyper) if self.hyper else None
+        middle = {} if hyper is None else hyper.from_cube(torch.full((hyper.cube_size,), 0.5, dtype=torch.float64))
+        model = TemplateModel(
+            Parameters([*self.norms, *self.latent]),
+            counts,
+            tuple(self.components),
+            {name: item.at(middle) for name, item in self.fields.items()},
+            self.fields,
+            hyper,
+            max(self.nodes),
+            self.groups,
+            norm_starts=self.starts,
+            warnings=tuple(self.warnings),
+        )
+        return replace(model, warnings=(*model.warnings, *_degenerate(model)))
+
+
+def _degenerate(model: TemplateModel) -> list[str]:
+    """Warn where a rigid component's shape is one that a modulated component can take exactly."""
+    warnings = []
+    weight = 1.0 / torch.clamp(model.counts.flatten(), min=1.0)
+    shapes = {item.name: item.template.flatten() for item in model.components}
+    for item in model.components:
+        for other in model.components:
+            if item.field is None and other.field is not None and isinstance(item.norm, str):
+                a, b = shapes[item.name], shapes[other.name]
+                overlap = float((weight * a * b).sum() / ((weight * a * a).sum() * (weight * b * b).sum()).sqrt())
+                if overlap > 0.95:
+                    text = f"{item.name} and {other.name} overlap by {overlap:.3f}"
+                    warnings.append(f"{text}: the Gaussian process may absorb {item.name}")
+    return warnings

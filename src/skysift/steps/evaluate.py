@@ -1,0 +1,130 @@
+"""``skysift evaluate``: a run's model at given parameter values, for comparison with any other code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skysift.config import fit_slice, load
+from skysift.errors import InputError, nearest
+from skysift.storage.hdf5 import Dataset, check_writable, collect, write
+from skysift.storage.tables import read_table, write_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skysift.parameters import Parameters
+
+__all__ = ["run"]
+
+BATCH = 64
+DIGITS = 17
+
+
+def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out: Path) -> None:
+    """Write log prior, log likelihood and expected counts for each row of a table of parameter values.
+
+    A parameter of several numbers takes the columns ``name[0]``, ``name[1]``, ...; a field that is left out is zero;
+    marginalised hyper-parameters that are left out stand at the median of their prior. Expected counts of every pixel
+    go to an HDF5 file of format ``expected`` beside the table.
+
+    Parameters
+    ----------
+    config : ``results/<run>/config.yaml``, or any configuration
+    observation : file of format ``observation``
+    data : file of format ``counts``
+    fit : name of a fit
+    table : CSV with a header
+    out : CSV; ``log_prior``, ``log_likelihood``, ``expected_total`` and ``<component>_counts`` beside the values
+
+    Raises
+    ------
+    InputError : an unknown fit or column, a missing norm, a cell that is no number
+    """
+    expected = out.with_suffix(".h5")
+    check_writable(out)
+    check_writable(expected)
+    analysis = load([config])
+    if fit not in analysis.fits:
+        raise InputError(config, "--fit", fit, "the name of a fit", nearest(fit, analysis.fits))
+    import torch
+
+    from skysift.instruments.fermi import read_counts, read_observation
+    from skysift.models import build
+
+    rows = read_table(table)
+    model = build(fit_slice(analysis, fit), read_observation(observation), read_counts(data))
+    known = list(model.parameters.names) + list(model.hyper.names if model.hyper else ())
+    _check_columns(table, rows, known)
+    results, maps = [], []
+    for number, row in enumerate(rows):
+        hyper = (
+            {}
+            if model.hyper is None
+            else {
+                name: torch.tensor(_number(table, number, name, row[name]), dtype=torch.float64)
+                for name in model.hyper.names
+                if name in row
+            }
+        )
+        member = model
+        if hyper and model.hyper is not None:
+            middle = model.hyper.from_cube(torch.full((model.hyper.cube_size,), 0.5, dtype=torch.float64))
+            member = model.at(middle | hyper)
+        values = {name: part[None] for name, part in _values(table, number, row, model.parameters).items()}
+        parts = member.component_counts(values)
+        mu = member.expected(values)
+        maps.append(mu[0].numpy())
+        results.append(
+            dict(row)
+            | {
+                "log_prior": float(model.parameters.log_prior(values)[0]),
+                "log_likelihood": float(member.log_likelihood(values)[0]),
+                "expected_total": float(mu.sum()),
+            }
+            | {f"{name}_counts": float(part.sum()) for name, part in parts.items()}
+        )
+    bands = model.counts.shape[0]
+    provenance = collect(analysis.run, analysis.seed, config.read_bytes(), [observation, data, table])
+    cube = Dataset(
+        np.stack(maps).reshape(len(maps), bands, -1), "counts", "expected counts", ("row", "energy", "pixel")
+    )
+    write(expected, format="expected", datasets={"expected": cube}, attributes={"fit": fit}, provenance=provenance)
+    write_table(out, results, digits=DIGITS)
+
+
+def _columns(name: str, shape: tuple[int, ...]) -> list[str]:
+    size = int(np.prod(shape)) if shape else 1
+    return [name] if shape == () else [f"{name}[{k}]" for k in range(size)]
+
+
+def _number(table: Path, row: int, name: str, text: object) -> float:
+    try:
+        return float(str(text))
+    except ValueError as error:
+        raise InputError(table, f"{name}, row {row + 1}", text, "a number", "correct the cell") from error
+
+
+def _check_columns(table: Path, rows: list[dict[str, str]], known: list[str]) -> None:
+    if not rows:
+        raise InputError(table, "rows", "none", "one or more rows of parameter values", "add a row")
+    for column in rows[0]:
+        if column.split("[")[0] not in known:
+            raise InputError(table, "header", column, "the name of a parameter", nearest(column, known))
+
+
+def _values(table: Path, number: int, row: dict[str, str], parameters: Parameters) -> dict[str, NDArray[np.float64]]:
+    """Return the values of one row, {name: (*shape)} as tensors."""
+    import torch
+
+    values = {}
+    for item in parameters:
+        columns = _columns(item.name, item.shape)
+        missing = [column for column in columns if column not in row]
+        if missing and item.block != "field":
+            raise InputError(table, "header", f"no column {missing[0]}", "a column for every norm", f"add {missing[0]}")
+        cells = [0.0 if column in missing else _number(table, number, column, row[column]) for column in columns]
+        values[item.name] = torch.tensor(cells, dtype=torch.float64).reshape(item.shape)
+    return values

@@ -1,0 +1,127 @@
+"""``skysift fit``: one posterior of one data set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skysift.config import load_slice
+from skysift.errors import InputError
+from skysift.storage.hdf5 import check_writable, collect
+from skysift.storage.posterior import write_posterior
+
+if TYPE_CHECKING:
+    from skysift.config import FitSlice
+    from skysift.models import TemplateModel
+
+__all__ = ["choose_device", "prepare_model", "run", "set_threads"]
+
+INTEGRATORS = ("map", "laplace", "grid")
+
+
+def run(config: Path, observation: Path, data: Path, out: Path) -> None:
+    """Fit one data set and write its posterior.
+
+    Parameters
+    ----------
+    config : slice ``fit-<fit>`` of the configuration
+    observation : file of format ``observation``
+    data : file of format ``counts``
+    out : ArviZ NetCDF
+
+    Raises
+    ------
+    InputError : inputs that do not belong together, or an engine that the model does not suit
+    """
+    check_writable(out)
+    settings = load_slice(config, "fit")
+    device = choose_device(settings.device, config)
+    from skysift.instruments.fermi import read_counts, read_observation
+    from skysift.steps.results import Origin, gather_posterior
+
+    looked_at, counts = read_observation(observation), read_counts(data)
+    set_threads(settings.threads)
+    origin = Origin(settings.name, counts.name, settings.run, settings.seed)
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data])
+    if settings.recipe is not None:
+        from skysift.steps.recipe import fit_recipe
+
+        write_posterior(out, replace(fit_recipe(settings, looked_at, counts, origin), provenance=provenance))
+        return
+    from skysift.inference import sequence
+    from skysift.inference.engine import Stream
+    from skysift.models import build
+
+    began = time.process_time(), time.perf_counter()
+    stream = Stream(settings.seed, ("fit", settings.name, counts.name), device)
+    model, notes = prepare_model(build(settings, looked_at, counts, device=device), settings, stream)
+    steps = [(step.name, engine_settings(step)) for step in settings.sequence]
+    results = sequence.run(model, steps, stream)
+    spent = {"cpu_s": time.process_time() - began[0], "wall_s": time.perf_counter() - began[1]}
+    names = {name: part.template for name, part in settings.model.components.items()}
+    posterior = gather_posterior(model, results, looked_at, counts, origin, stream, spent, names)
+    posterior = replace(posterior, warnings=[*posterior.warnings, *notes], provenance=provenance)
+    write_posterior(out, posterior)
+
+
+def engine_settings(step: Any) -> dict[str, Any]:  # noqa: ANN401 - one class of settings per engine
+    """Return an engine's settings; those left at None take the engine's own default."""
+    return {name: value for name, value in step.settings.model_dump().items() if value is not None}
+
+
+def set_threads(threads: int) -> None:
+    """Let torch use so many threads, and no more."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def choose_device(wanted: str, place: Path) -> str:
+    """Return ``cpu`` or ``cuda``; a GPU that is asked for and absent is an error."""
+    if wanted == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise InputError(
+            place,
+            "device",
+            "cuda, and no CUDA device is visible",
+            "a GPU that torch can use",
+            "set device: auto or cpu, or run with --profile profiles/gpu where the partition has GPUs",
+        )
+    return "cpu"
+
+
+def prepare_model(model: TemplateModel, settings: FitSlice, stream: Any) -> tuple[TemplateModel, Sequence[str]]:  # noqa: ANN401
+    """Return the model ready for its engines, with notes: hyper-parameters set to the maximum of their evidence.
+
+    Raises
+    ------
+    InputError : hyper-parameters to marginalise, and an engine that cannot
+    """
+    if model.hyper is None:
+        return model, ()
+    engines = [step.name for step in settings.sequence]
+    if model.hyper_nodes == 1:
+        from skysift.inference.engine import Start
+        from skysift.inference.laplace import find_start, settle
+
+        node = settle(model, find_start(model, Start(), stream), stream).nodes[0]
+        found = ", ".join(f"{name} = {float(value):.4g}" for name, value in node.values.items())
+        return node.model, (f"hyper-parameters at the maximum of their evidence: {found}",)
+    wrong = [name for name in engines if name not in INTEGRATORS]
+    if wrong:
+        raise InputError(
+            f"fit {settings.name}",
+            "sequence",
+            f"{', '.join(wrong)} with hyper: marginalised",
+            "laplace or grid, which integrate hyper-parameters by evidence",
+            "end the sequence with laplace or grid, or write hyper: sampled or maximised",
+        )
+    return model, ()
