@@ -70,15 +70,25 @@ class GridSettings(Section):
     parameter : parameter on the grid, such as ``gce_norm``
     values : number of grid values
     low, high : ends of the grid, None for five standard deviations around the maximum
-    importance, draws : importance draws at each value, draws stored
+    importance, draws : importance draws at each value (0 for none), draws stored
+    profiled : share of the hyper-parameters' weight whose nodes get a grid of their own
     """
 
     parameter: Name = key(REQUIRED, "the norm on the grid", example="gce_norm")
     values: Integer = key(16, "number of grid values", example=16, ge=4, le=1000)
     low: Real | None = key(None, "lowest value", example=0.0, says="5 sd below the maximum")
     high: Real | None = key(None, "highest value", example=1.5, says="5 sd above the maximum")
-    importance: PositiveInteger = key(2000, "Student-t importance draws at each value", example=2000)
+    importance: Integer = key(
+        2000, "Student-t importance draws at each value; 0 for none", example=2000, ge=0, le=10**9
+    )
     draws: PositiveInteger = key(4000, "posterior draws stored", example=4000)
+    profiled: PositiveReal = key(
+        0.25,
+        "share of the weight of marginalised hyper-parameters whose nodes get a grid of their own; the other nodes take "
+        "the shape of the heaviest one, moved to their own peak and width",
+        example=1.0,
+        le=1,
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

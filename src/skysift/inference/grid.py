@@ -278,7 +278,7 @@ def _log_likelihood(held: Held, optimum: Optimum, settings: Settings, stream: St
     return weighted.log_z, weighted.log_z_error, weighted.ess_fraction
 
 
-def _join(quadrature: Quadrature, profiles: list[_Profile], flat: Normal, settings: Settings) -> tuple[Marginal, float]:
+def _join(quadrature: Quadrature, profiles: list[_Profile]) -> tuple[Marginal, float]:
     """Return the marginal likelihood over all nodes on one fine grid, normalised to peak zero, and its offset."""
     from scipy.interpolate import CubicSpline
 
