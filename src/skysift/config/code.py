@@ -17,7 +17,7 @@ _PAGE = (
     "steps/report_pictures.py", "steps/report_verdicts.py", "steps/tables.py",
 )  # fmt: skip
 
-#: What each step imports, by room of the package; a test compares it with the imports themselves.
+#: What each step of the workflow imports, by room of the package; a test compares it with the imports themselves.
 ROOMS: dict[str, tuple[str, ...]] = {
     "prepare": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
     "observe": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
@@ -26,7 +26,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "diagnose": (*_BASE, *_MODEL, "diagnostics"),
     "sidebands": (*_BASE, *_MODEL, "inference", "steps/fit.py", "steps/results.py"),
     "systematics": ("__init__.py", "errors.py", "storage", "streams.py", "parameters"),
-    "evaluate": (*_BASE, *_MODEL),
     "tables": (*_BASE, *_GATHERING),
     "report": (*_BASE, *_GATHERING, *_PAGE),
 }
@@ -54,7 +53,7 @@ def code_digest(step: str) -> str:
 def _room_digest(room: str) -> bytes:
     digest = hashlib.sha256()
     place = _PACKAGE / room
-    files = [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
     for file in files:
         if "__pycache__" not in file.parts:
             digest.update(f"{file.relative_to(_PACKAGE).as_posix()}\0{file.stat().st_size}\0".encode())
