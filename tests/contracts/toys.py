@@ -144,11 +144,11 @@ class PoissonTemplates:
     def __init__(self, pixels: int = 60, seed: int = 3) -> None:
         generator = torch.Generator().manual_seed(seed)
         phase = torch.linspace(0.0, 1.0, pixels, dtype=torch.float64)
-        self.templates = torch.stack([torch.ones_like(phase), torch.exp(-(((phase - 0.4) / 0.1) ** 2)), phase])
+        self.templates = torch.stack([torch.ones_like(phase), torch.exp(-(((phase - 0.4) / 0.04) ** 2)), phase])
         self.truth = torch.tensor([4.0, 9.0, 3.0], dtype=torch.float64)
         self.counts = torch.poisson(self.truth @ self.templates, generator=generator)
         names = ("flat", "bump", "slope")
-        self.parameters = Parameters([Parameter(f"{name}_norm", LogNormal(5.0, 1.0)) for name in names])
+        self.parameters = Parameters([Parameter(f"{name}_norm", LogNormal(5.0, 0.5)) for name in names])
 
     def expected(self, values):
         return self.parameters.pack(values) @ self.templates
@@ -171,9 +171,9 @@ class PoissonField(PoissonTemplates):
         super().__init__(pixels, seed)
         phase = torch.linspace(0.0, 1.0, pixels, dtype=torch.float64)
         nodes = torch.linspace(0.0, 1.0, numbers, dtype=torch.float64)
-        kernel = 0.3 * torch.exp(-0.5 * ((nodes[:, None] - nodes) / 0.1) ** 2)
+        kernel = 0.1 * torch.exp(-0.5 * ((nodes[:, None] - nodes) / 0.1) ** 2)
         lower = torch.linalg.cholesky(kernel + 1e-6 * torch.eye(numbers, dtype=torch.float64))
-        cross = 0.3 * torch.exp(-0.5 * ((phase[:, None] - nodes) / 0.1) ** 2)
+        cross = 0.1 * torch.exp(-0.5 * ((phase[:, None] - nodes) / 0.1) ** 2)
         self.basis = torch.linalg.solve_triangular(lower, cross.T, upper=False).T
         generator = torch.Generator().manual_seed(seed)
         draw = torch.randn(numbers, generator=generator, dtype=torch.float64)

@@ -46,7 +46,7 @@ class Optimum:
 def expand(target: Target, z: Tensor, observed: bool = False) -> Quadratic:
     """Return the quadratic expansion of the log density at one point.
 
-    The model's ``curvature`` hook gives it in closed form; else ``information`` weights W and forward-mode
+    The model's ``curvature`` hook gives it in closed form; else ``information`` weights W and the
     derivatives J of the expected data give the Fisher metric JᵀWJ, all d columns as one batch; else (or where the
     observed information is asked for) autograd gives the Hessian.
 
@@ -183,15 +183,29 @@ def _fisher(target: Target, z: Tensor) -> Quadratic:
     value, gradient = target.log_density_and_gradient(z[None])
     with torch.no_grad():
         weights = hook(model, "information")(parameters.values(z[None]))[0].reshape(-1)
-    # row k of the batch is the same point, moved along coordinate k
-    points, axes = z.expand(size, size).clone(), torch.eye(size, dtype=z.dtype, device=z.device)
-    pushed = torch.func.jvp(lambda moved: model.expected(parameters.values(moved)), (points,), (axes,))
-    slopes = pushed[1].reshape(size, -1)
+    slopes = _push_forward(lambda moved: model.expected(parameters.values(moved)).flatten(1), z)
     if parameters.is_elementwise:
         bend = torch.diag(parameters.derivatives(z).curvature)
     else:
         bend = -_differentiate_twice(parameters.log_density, z)[1]
     return Quadratic(value[0], gradient[0], (slopes * weights) @ slopes.T + bend)
+
+
+def _push_forward(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """Return the derivative of data along each axis, (d, data): row k of the batch is z, moved along axis k.
+
+    The pull-back is linear in what it pulls; its own derivative pushes forward. (torch's forward mode does the same,
+    but takes a second to import.)
+    """
+    size, rows = z.shape[0], []
+    for axes in torch.split(torch.eye(size, dtype=z.dtype, device=z.device), 64):
+        with torch.enable_grad():
+            points = z.detach().expand(axes.shape[0], size).clone().requires_grad_()
+            data = function(points)
+            dummy = torch.zeros_like(data, requires_grad=True)
+            (pulled,) = torch.autograd.grad(data, points, dummy, create_graph=True)
+            rows.append(torch.autograd.grad((pulled * axes).sum(), dummy)[0])
+    return torch.cat(rows)
 
 
 def _hessian(target: Target, z: Tensor) -> Quadratic:

@@ -34,6 +34,7 @@ __all__ = [
 R_HAT = (1.01, 1.05)
 ESS = (400.0, 100.0)
 ACCEPTANCE = (0.6, 0.95)
+DIVERGENT = 1e-3
 E_BFMI = 0.3
 DISAGREEMENT = (0.3, 0.5)
 MODE_STARTS = (32, 8)
@@ -105,22 +106,27 @@ def check_chains(diagnostics: dict[str, float]) -> list[Check]:
 
     Parameters
     ----------
-    diagnostics : ``r_hat`` (largest), ``ess_bulk`` and ``ess_tail`` (smallest), ``acceptance``, ``divergences``,
-        ``e_bfmi`` (smallest)
+    diagnostics : ``r_hat`` (largest), ``ess_bulk`` and ``ess_tail`` (smallest), ``acceptance`` (mean),
+        ``divergences`` (their share of all transitions), ``e_bfmi`` (smallest)
     """
     longer = "run longer: raise hmc.max_draws"
-    low, high = ACCEPTANCE
-    acceptance = diagnostics["acceptance"]
-    inside: Colour = "green" if low <= acceptance <= high else "red"
-    aim = "the step did not settle: raise hmc.warmup"
+    acceptance, divergences = diagnostics["acceptance"], diagnostics["divergences"]
     return [
         grade("R-hat", diagnostics["r_hat"], *R_HAT, advice=f"{longer}, or look for further modes"),
         grade("bulk ESS", diagnostics["ess_bulk"], *ESS, above=True, advice=longer),
         grade("tail ESS", diagnostics["ess_tail"], *ESS, above=True, advice=longer),
-        Check("acceptance", acceptance, f"{low:g} to {high:g}", inside, "" if inside == "green" else aim),
-        grade("divergences", diagnostics["divergences"], 0.0, advice="raise hmc.target_accept, or reparametrise"),
+        _check_acceptance(acceptance),
+        grade("divergent share", divergences, 0.0, DIVERGENT, advice="raise hmc.target_accept, or reparametrise"),
         grade("E-BFMI", diagnostics["e_bfmi"], E_BFMI, above=True, advice="heavy tails: reparametrise the model"),
     ]
+
+
+def _check_acceptance(acceptance: float) -> Check:
+    # steps shorter than need be waste time and bias nothing: never red
+    low, high = ACCEPTANCE
+    colour: Colour = "red" if not acceptance >= low else "green" if acceptance <= high else "amber"
+    advice = "the step is too long: raise hmc.warmup" if colour == "red" else "steps are short: tight corners"
+    return Check("acceptance", acceptance, f"{low:g} to {high:g}", colour, "" if colour == "green" else advice)
 
 
 def is_settled(checks: Iterable[Check]) -> bool:

@@ -1,0 +1,98 @@
+"""Engines in a row, each starting where the last one ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from skysift.errors import InputError, nearest
+from skysift.inference.engine import Start
+from skysift.inference.result import factorise_covariance, flatten
+from skysift.inference.verdict import check_agreement, check_modes
+
+if TYPE_CHECKING:
+    from skysift.contract import Model
+    from skysift.inference.engine import Engine, Result, Stream
+
+__all__ = ["ENGINES", "continue_from", "load_engine", "read_settings", "run"]
+
+ENGINES = ("map", "laplace", "grid", "svi", "hmc")
+
+
+def run(model: Model, steps: Sequence[tuple[str, Mapping[str, Any]]], stream: Stream) -> list[Result]:
+    """Run engines in a row, such as ``[("map", {}), ("svi", {"guide": "mvn"}), ("hmc", {})]``.
+
+    Each starts from what the earlier ones found. Every result but that of ``map`` gets the check of modes against the
+    search of the last ``map`` before it; ``hmc`` after ``svi`` gets their agreement.
+
+    Parameters
+    ----------
+    model : the model
+    steps : names and settings of the engines
+    stream : random numbers; each step draws from the child with its place and name
+
+    Raises
+    ------
+    InputError : an engine or one of its settings is unknown
+    """
+    plan = [(name, load_engine(name), read_settings(name, settings)) for name, settings in steps]
+    results: list[Result] = []
+    start = Start()
+    for place, (name, engine, settings) in enumerate(plan):
+        result = engine.run(model, settings, start, stream.child(str(place), name))
+        result = dataclasses.replace(result, checks=[*result.checks, *_compare(result, results)])
+        start = continue_from(result, start)
+        results.append(result)
+    return results
+
+
+def load_engine(name: str) -> Engine:
+    """Return the module of the engine ``name``; only this one is imported."""
+    if name not in ENGINES:
+        raise InputError("sequence", "engine", name, "the name of an engine", nearest(name, ENGINES))
+    engine: Engine = importlib.import_module(f"skysift.inference.{name}")
+    return engine
+
+
+def read_settings(name: str, settings: Mapping[str, Any]) -> Any:  # noqa: ANN401 - each engine has its own class
+    """Return the settings of the engine ``name`` from a mapping.
+
+    Raises
+    ------
+    InputError : a key is unknown
+    """
+    kind = load_engine(name).Settings  # type: ignore[attr-defined]
+    known = [field.name for field in dataclasses.fields(kind)]
+    for key in settings:
+        if key not in known:
+            raise InputError("sequence", f"{name}.{key}", key, "a setting of this engine", nearest(key, known))
+    return kind(**settings)
+
+
+def continue_from(result: Result, before: Start) -> Start:
+    """Return what the next engine may start from: the result's parts, and those found earlier where it has none."""
+    points = result.traces.get("optima", before.z)
+    mode = before.mode if result.mode is None else result.mode
+    if result.engine == "map":
+        return Start(z=points, mode=mode, covariance_factor=result.covariance_factor)
+    draws, weights = flatten(result)
+    factor = result.covariance_factor
+    if factor is None and len(draws) > 2 * draws.shape[-1]:
+        factor = factorise_covariance(draws, weights)
+    factor = before.covariance_factor if factor is None else factor
+    # weighted draws are no sample: whoever starts from them must resample first
+    sample = draws if result.log_weights is None and len(draws) > 1 else None
+    return Start(z=points, mode=mode, covariance_factor=factor, draws=sample)
+
+
+def _compare(result: Result, earlier: Sequence[Result]) -> list[Any]:
+    if result.engine == "map":
+        return []
+    search = next((one for one in reversed(earlier) if one.engine == "map"), None)
+    checks = [check_modes(result, search)]
+    guide = next((one for one in reversed(earlier) if one.engine == "svi"), None)
+    if result.engine == "hmc" and guide is not None:
+        checks.append(check_agreement(guide, result))
+    return checks
