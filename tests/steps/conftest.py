@@ -82,7 +82,7 @@ def fabricate_posterior(fit, data, random, *, widened=False):
         converged=None if fit == "legacy" else not red,
         cost={"cpu_s": 2.9, "wall_s": 3.1, "gradients": 9200},
         warnings=("isotropic_norm: the prior decides",) if fit == "gp" else (),
-        attributes={"fit": fit, "data": data, "run": "fabricated", **({"systematic_sd": 0.5} if widened else {})},
+        attributes={"fit": fit, "data": data, "run": "fabricated", **({"sigma_systematic": 0.5, "systematic_of": "gce_norm"} if widened else {})},
         provenance={"run": "fabricated", "seed": 1, "package": "0.1.0", "libraries": {"numpy": "2.0"}},
     )
 

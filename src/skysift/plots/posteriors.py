@@ -57,7 +57,7 @@ def _span(quantity: Quantity, fits: Sequence[FitDraws]) -> tuple[float, float]:
     if quantity.prior is not None:
         grid, density = quantity.prior
         inside = grid[density > 0.01 * density.max()]
-        if inside[-1] - inside[0] < 4 * (high - low):
+        if inside[-1] - inside[0] < 2.5 * (high - low):
             low, high = min(low, float(inside[0])), max(high, float(inside[-1]))
     return max(low, quantity.bounds[0]), min(high, quantity.bounds[1])
 
@@ -68,6 +68,7 @@ def _draw_panel(axes: Axes, quantity: Quantity, fits: Sequence[FitDraws]) -> Non
         grid, density = quantity.prior
         axes.fill_between(grid, density, color=MUTED, alpha=0.22, linewidth=0, label="prior")
         axes.plot(grid, density, color=MUTED, linewidth=0.8)
+    peaks = []
     for fit in fits:
         if quantity.name not in fit.draws:
             continue
@@ -75,14 +76,16 @@ def _draw_panel(axes: Axes, quantity: Quantity, fits: Sequence[FitDraws]) -> Non
         bins = int(np.clip(draws.size**0.5, 20, 60))
         edges = np.linspace(draws.min(), draws.max(), bins + 1).tolist() if np.ptp(draws) > 0 else bins
         style = "dashed" if fit.note else "solid"
-        axes.hist(
+        heights, _, _ = axes.hist(
             draws, bins=edges, density=True, histtype="step", color=fit.colour, linestyle=style, linewidth=1.5,
             label=fit.label,
         )  # fmt: skip
+        peaks.append(float(np.max(heights)))
     if quantity.truth is not None:
         axes.axvline(quantity.truth, color=TRUTH, linewidth=1.3, label="truth")
     axes.set_xlim(low, high)
-    axes.set_ylim(bottom=0)
+    # One needle must not flatten the rest: it may leave through the top.
+    axes.set_ylim(0, 1.08 * min(max(peaks), 5 * min(peaks)))
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(quantity.label)

@@ -89,6 +89,8 @@ def plot_replicates(
 
 
 def _draw_replicates(axes: Axes, fit: ReplicateIntervals, truth: float, prior_68: tuple[float, float] | None) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     place = np.arange(len(fit.data))
     low95, low68, median, high68, high95 = fit.quantiles.T
     if prior_68 is not None:
@@ -99,6 +101,7 @@ def _draw_replicates(axes: Axes, fit: ReplicateIntervals, truth: float, prior_68
     missed = (truth < low95) | (truth > high95)
     axes.plot(place[~missed], median[~missed], "o", color=fit.colour, markersize=4)
     axes.plot(place[missed], median[missed], "o", color="white", markeredgecolor=fit.colour, markersize=4)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
 def plot_calibration(fits: Sequence[FitSummary], label: str) -> tuple[Figure, pd.DataFrame]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skysift.diagnostics.replicates import peak_without_prior, summarise_replicates
 from skysift.errors import SkysiftError
@@ -28,10 +27,17 @@ CALIBRATION_COLUMNS = (
 Row = dict[str, Any]
 
 
-def find_peak(draws: NDArray[np.float64], prior: PriorDensity | None) -> float:
-    """Return where the marginal likelihood without the prior peaks; nan without a prior to divide by."""
+def find_peak(record: FitRecord, parameter: str, prior: PriorDensity | None) -> float:
+    """Return where the marginal likelihood without the parameter's prior peaks; nan without a prior to divide by.
+
+    A fit that ends in `grid` knows the marginal likelihood itself; otherwise it is the density of the draws over the
+    prior, which ends where the prior ends.
+    """
+    draws = record.quantities[parameter].flat
     if prior is None or draws.size < 2:
         return float("nan")
+    if _is_marginal_of(record, parameter):
+        return float(record.arrays["marginal_grid"][int(np.argmax(record.arrays["marginal_log_likelihood"]))])
     spread = np.quantile(draws, [0.0005, 0.9995])
     margin = 0.25 * (spread[1] - spread[0])
     low = max(spread[0] - margin, prior.support[0])
@@ -40,6 +46,23 @@ def find_peak(draws: NDArray[np.float64], prior: PriorDensity | None) -> float:
         return float("nan")
     grid = np.linspace(low, high, 401)
     return peak_without_prior(draws, prior.log_density(grid), grid)
+
+
+def _is_marginal_of(record: FitRecord, parameter: str) -> bool:
+    """Tell whether the stored marginal likelihood is that of ``parameter``: by name, else by its own draws."""
+    if "marginal_grid" not in record.arrays:
+        return False
+    if "systematic_of" in record.attributes:
+        return bool(record.attributes["systematic_of"] == parameter)
+    own = record.arrays.get(f"flat_{parameter}")
+    if own is None:
+        return False
+    grid, log_likelihood = record.arrays["marginal_grid"], record.arrays["marginal_log_likelihood"]
+    weight = np.exp(log_likelihood - log_likelihood.max())
+    weight /= weight.sum()
+    mean = float(weight @ grid)
+    sd = float(np.sqrt(weight @ (grid - mean) ** 2))
+    return bool(abs(own.mean() - mean) < 0.2 * sd and 0.8 < own.std() / sd < 1.25)
 
 
 def read_scores(run_dir: Path, fit: str, data: str) -> Mapping[str, Any]:
@@ -103,7 +126,7 @@ def _summarise(settings: ReportSlice, members: list[FitRecord], parameter: str) 
     truths = np.array([_truth(settings, record, parameter) for record in there], dtype=np.float64)
     # Truths of derived quantities differ a little between replicates: shift them onto their mean.
     shifted = [d + (truths.mean() - t) for d, t in zip(draws, truths, strict=True)]
-    peaks = np.array([find_peak(d, prior) for d in draws])
+    peaks = np.array([find_peak(record, parameter, prior) for record in there])
     found = summarise_replicates(float(truths.mean()), shifted, peaks, prior.sd if prior else float("nan"))
     errors = np.array([d.mean() for d in shifted]) - truths.mean()
     return found.row() | {

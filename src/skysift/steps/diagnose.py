@@ -118,9 +118,8 @@ def _batches(model: Any, fitted: Posterior) -> Iterator[tuple[Any, dict[str, Ten
 
     names = list(model.parameters.names)
     hyper = list(model.hyper.names) if getattr(model, "hyper", None) is not None else []
-    total = fitted.flat(names[0]).shape[0]
-    index = np.unique(np.linspace(0, total - 1, min(total, DRAWS)).astype(int))
-    flat = {name: np.asarray(fitted.flat(name)[index], dtype=np.float64) for name in (*names, *hyper)}
+    flat = _thin(fitted, names, hyper)
+    index = np.arange(len(flat[names[0]]))
     settings = np.stack([flat[name].reshape(len(index), -1)[:, 0] for name in hyper], axis=1) if hyper else None
     groups = [np.arange(len(index))]
     if settings is not None:
@@ -131,6 +130,21 @@ def _batches(model: Any, fitted: Posterior) -> Iterator[tuple[Any, dict[str, Ten
         for start in range(0, group.size, BATCH):
             rows = group[start : start + BATCH]
             yield member, {name: torch.as_tensor(flat[name][rows]) for name in names}
+
+
+def _thin(fitted: Posterior, names: list[str], hyper: list[str]) -> dict[str, Map]:
+    """Return evenly spaced draws; hyper-parameters at the maximum of their evidence are the same in all of them."""
+    total = fitted.flat(names[0]).shape[0]
+    index = np.unique(np.linspace(0, total - 1, min(total, DRAWS)).astype(int))
+    fixed = fitted.attributes.get("hyper", {})
+    flat = {}
+    for name in (*names, *hyper):
+        if name not in fitted.variables and name not in fixed:
+            found = ", ".join(fitted.variables)
+            raise InputError("posterior", name, f"only {found}", "draws of every parameter", "fit again")
+        values = fitted.flat(name)[index] if name in fitted.variables else np.full(len(index), fixed[name])
+        flat[name] = np.asarray(values, dtype=np.float64)
+    return flat
 
 
 def _compare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,24 +132,32 @@ def _read_record(path: Path, fit: str, data: str, is_tempered: bool) -> FitRecor
     except SkysiftError as error:
         return FitRecord(fit, data, str(error), is_tempered=is_tempered)
     checks = [("", _as_row(check)) for check in posterior.checks]
-    checks += [(stage.engine, _as_row(check)) for stage in posterior.stages for check in stage.checks]
+    told = {check.name for _, check in checks}
+    # The last engine's checks are those of the fit: say them once.
+    checks += [(s.engine, _as_row(check)) for s in posterior.stages for check in s.checks if check.name not in told]
     return FitRecord(
         fit,
         data,
         quantities=_list_quantities(posterior),
         arrays={name: variable.array for name, variable in posterior.arrays.items()},
         checks=tuple(checks),
-        stages=tuple(posterior.stages),
+        stages=tuple(replace(stage, cost=_name_cpu(stage.cost)) for stage in posterior.stages),
         log_z=posterior.log_z,
         log_z_error=posterior.log_z_error,
         log_z_method=posterior.log_z_method,
         converged=posterior.converged,
         is_tempered=is_tempered,
-        cost=posterior.cost,
+        cost=_name_cpu(posterior.cost),
         warnings=tuple(posterior.warnings),
         attributes=posterior.attributes,
         provenance=posterior.provenance if isinstance(posterior.provenance, Mapping) else {},
     )
+
+
+def _name_cpu(cost: Mapping[str, float]) -> dict[str, float]:
+    """Give CPU time one name, whatever an engine calls it."""
+    named = {name: value for name, value in cost.items() if name != "cpu_seconds"}
+    return {"cpu_s": cost["cpu_seconds"], **named} if "cpu_seconds" in cost else named
 
 
 def _as_row(check: Any) -> CheckRow:  # noqa: ANN401 - anything with the five attributes

@@ -73,7 +73,7 @@ def _answer(settings: ReportSlice, record: FitRecord, parameter: str, widened: F
         "total": spell_interval(total.flat) if wide else "",
         "interval": f"{spell_number(float(low))} … {spell_number(float(high))}",
         "limit": spell_number(float(np.quantile(total.flat, 0.95))) if _touches_zero(total.flat) else "",
-        "peak": spell_number(find_peak(flat, prior)),
+        "peak": spell_number(find_peak(record, parameter, prior)),
         "contraction": spell_number(sd / prior.sd, 2) if prior else "–",
         "truth": spell_number(truth),
         "fraction": _spell_fraction(record, parameter),
@@ -87,7 +87,7 @@ def _spell_systematic(widened: FitRecord | None, quantity: Quantity, wide: Quant
         return "not measured"
     if wide is None:
         return "missing"
-    stored = widened.attributes.get("systematic_sd")
+    stored = widened.attributes.get("sigma_systematic")
     if stored is None:
         stored = float(np.sqrt(max(wide.flat.var() - quantity.flat.var(), 0.0)))
     return spell_number(float(stored), 2)

@@ -151,7 +151,7 @@ def _find_elbo(record: FitRecord) -> np.ndarray | None:
     """Return the trace of the last stage that kept one: an ELBO, or a loss with its sign turned."""
     for stage in reversed(record.stages):
         for name, trace in stage.traces.items():
-            sign = 1.0 if "elbo" in name else -1.0 if "loss" in name else 0.0
+            sign = {"elbo": 1.0, "loss": -1.0}.get(name, 0.0)
             if sign and trace.size > 2:
                 return sign * np.asarray(trace, dtype=np.float64)
     return None

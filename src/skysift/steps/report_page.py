@@ -10,7 +10,7 @@ from typing import Any
 from skysift import __version__, plots
 from skysift.errors import SkysiftError
 from skysift.steps.calibrate import read_scores
-from skysift.steps.gather import FitRecord, set_of
+from skysift.steps.gather import NOT_A_POSTERIOR, FitRecord, set_of
 from skysift.steps.report_answers import answer_rows, norm_rows
 from skysift.steps.report_pictures import Picture, Row, Run, shown_data
 from skysift.steps.report_verdicts import judge_fits, judge_record, spell_number
@@ -72,18 +72,21 @@ def compose_page(run: Run, pictures: Sequence[Picture], configuration: str, cost
 
 def _headline(records: Iterable[FitRecord]) -> dict[str, str]:
     verdicts = [judge_record(record) for record in records]
-    bad = sum(verdict.colour == "red" for verdict in verdicts)
-    missing = sum(verdict.word == "missing" for verdict in verdicts)
-    unsure = sum(verdict.colour in {"amber", "grey"} for verdict in verdicts)
     total = len(verdicts)
-    if bad:
-        text = f"{bad} of {total} results cannot be used as they are"
-        if missing:
-            text += f"; {missing} of these {'is' if missing == 1 else 'are'} missing"
-        return {"colour": "red", "text": text}
-    if unsure:
-        return {"colour": "amber", "text": f"All {total} results are there; {unsure} with reservations"}
-    return {"colour": "green", "text": f"All {total} results converged" if total > 1 else "The fit converged"}
+    words = [verdict.word for verdict in verdicts]
+    counted = (
+        (words.count("missing"), "missing"),
+        (words.count("not converged"), "not converged"),
+        (words.count(NOT_A_POSTERIOR), "tempered, so not posteriors"),
+        (words.count("not checked"), "not checked"),
+        (words.count("converged, with reservations"), "converged with reservations"),
+    )
+    told = "; ".join(f"{count} {word}" for count, word in counted if count)
+    if not told:
+        return {"colour": "green", "text": f"All {total} results converged" if total > 1 else "The fit converged"}
+    colour = "red" if any(verdict.colour == "red" for verdict in verdicts) else "amber"
+    usable = sum(word.startswith("converged") for word in words)
+    return {"colour": colour, "text": f"{usable} of {total} results converged: {told}"}
 
 
 def _describe_observation(run: Run) -> dict[str, Any]:
@@ -117,7 +120,7 @@ def _in_section(pictures: Sequence[Picture], section: str) -> list[dict[str, str
 def _describe_set(run: Run, name: str, pictures: Sequence[Picture]) -> dict[str, Any]:
     """Return the calibration table and figures of one simulated set."""
     rows = [row for row in run.calibration if row["set"] == name]
-    parameters = list(dict.fromkeys(row["parameter"] for row in rows))
+    parameters = [p for p in dict.fromkeys(row["parameter"] for row in rows) if not p.split("[")[0].endswith("_counts")]
     parameters.sort(key=lambda parameter: (parameter != run.signal, not parameter.endswith("_norm")))
     tables = [
         {
@@ -134,10 +137,19 @@ def _describe_set(run: Run, name: str, pictures: Sequence[Picture]) -> dict[str,
 
 
 def _calibration_cells(row: Row) -> dict[str, Any]:
-    cells = [str(row[key]) if key == "n" else spell_number(row.get(key)) for key, _ in CALIBRATION_SHOWN]
+    digits = {"mean_log_z": 7}
+    cells = [
+        str(row[key]) if key == "n" else spell_number(row.get(key), digits.get(key, 3)) for key, _ in CALIBRATION_SHOWN
+    ]
     if row["fit"] == "prior":
-        cells[0] = "–"
-    return {"fit": "bare prior" if row["fit"] == "prior" else row["fit"], "cells": cells, "note": row.get("note") or ""}
+        return {"fit": "bare prior", "cells": ["–", *cells[1:]], "note": ""}
+    notes = [
+        f"{row[key]} {word}"
+        for key, word in (("n_missing", "missing"), ("n_not_converged", "not converged"))
+        if row[key]
+    ]
+    note = row.get("note") or ", ".join(notes)
+    return {"fit": row["fit"], "cells": cells, "note": note}
 
 
 def _describe_data(run: Run, data: str, pictures: Sequence[Picture]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from skysift.steps.gather import NOT_A_POSTERIOR, FitRecord
@@ -42,21 +42,22 @@ def spell_number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits - 1}e}"
 
 
-def spell_check(engine: str, check: CheckRow) -> str:
-    """Write one check as a sentence: what, value, threshold, and what to do."""
-    head = f"{engine}: {check.name}" if engine else check.name
-    text = f"{head} is {spell_number(check.value)}, wanted {check.threshold}"
-    return f"{text}. {check.advice}" if check.advice else text
+def spell_check(check: CheckRow, values: Sequence[float] | None = None) -> str:
+    """Write one check as a sentence: what, value (or range over data sets), threshold, and what to do."""
+    ends = sorted({spell_number(value) for value in (min(values), max(values))}) if values else []
+    shown = " to ".join(ends) if ends else spell_number(check.value)
+    text = f"{check.name}: {shown}, wanted {check.threshold}"
+    return f"{text}; {check.advice}" if check.advice else text
 
 
 def judge_record(record: FitRecord) -> FitVerdict:
     """Judge one fit of one data set."""
     if record.problem:
         return FitVerdict(record.fit, "red", "missing", (record.problem.splitlines()[0],))
-    red = tuple(spell_check(engine, check) for engine, check in record.checks if check.colour == "red")
-    amber = tuple(spell_check(engine, check) for engine, check in record.checks if check.colour == "amber")
+    red = tuple(spell_check(check) for _, check in record.checks if check.colour == "red")
+    amber = tuple(spell_check(check) for _, check in record.checks if check.colour == "amber")
     if record.is_tempered:
-        return FitVerdict(record.fit, "red", NOT_A_POSTERIOR, red)
+        return FitVerdict(record.fit, "amber", NOT_A_POSTERIOR, ())
     if record.converged is False:
         return FitVerdict(record.fit, "red", "not converged", red or ("no check is red, yet the fit says so",))
     if record.converged is None:
@@ -82,12 +83,28 @@ def _merge(fit: str, members: Sequence[FitRecord]) -> FitVerdict:
     words: dict[str, int] = {}
     for verdict in sorted(verdicts, key=lambda v: ORDER.index(v.colour)):
         words[verdict.word] = words.get(verdict.word, 0) + 1
-    reasons: dict[str, list[str]] = {}
-    for record, verdict in zip(members, verdicts, strict=True):
-        if verdict.colour == worst.colour:
-            for reason in verdict.reasons:
-                reasons.setdefault(reason, []).append(record.data)
-    told = [f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}: {reason}" for reason, names in reasons.items()]
-    counted = ", ".join(f"{word} in {count}" for word, count in words.items())
-    word = worst.word if len(words) == 1 else f"{counted} of {len(members)}"
-    return FitVerdict(fit, worst.colour, word, tuple(told[:6]))
+    counted = ", ".join(f"{count} {word}" for word, count in words.items())
+    word = f"all {len(members)} {worst.word}" if len(words) == 1 else f"of {len(members)}: {counted}"
+    return FitVerdict(fit, worst.colour, word, tuple(_common_reasons(members, worst.colour)))
+
+
+def _common_reasons(members: Sequence[FitRecord], colour: str) -> Iterator[str]:
+    """Say each reason once, with the data sets that it holds for."""
+    missing: dict[str, list[str]] = {}
+    failed: dict[str, list[tuple[str, CheckRow]]] = {}
+    for record in members:
+        if record.problem:
+            missing.setdefault(record.problem.splitlines()[0], []).append(record.data)
+        elif not record.is_tempered:
+            for _, check in record.checks:
+                if check.colour == colour:
+                    failed.setdefault(check.name, []).append((record.data, check))
+    for problem, names in missing.items():
+        yield f"{_name_some(names)}: {problem}"
+    for found in failed.values():
+        values = [check.value for _, check in found]
+        yield f"{_name_some([data for data, _ in found])}: {spell_check(found[0][1], values)}"
+
+
+def _name_some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{len(names)} data sets ({names[0]}, {names[1]}, …)"

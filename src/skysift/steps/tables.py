@@ -74,7 +74,7 @@ def _posterior_row(settings: ReportSlice, record: FitRecord, name: str) -> Row:
         "truth": truth,
         "prior_sd": prior.sd if prior else None,
         "sd_over_prior_sd": sd / prior.sd if prior else None,
-        "peak_without_prior": find_peak(flat, prior) if prior else None,
+        "peak_without_prior": find_peak(record, name, prior) if prior else None,
         "note": record.note,
     }
 
