@@ -41,7 +41,7 @@ def bulk_ess(draws: Numbers) -> Numbers:
 
 
 def tail_ess(draws: Numbers) -> Numbers:
-    """Return the smaller effective sample size of the 5 % and 95 % quantiles, (chain, draw, parameter) to (parameter,)."""
+    """Return the smaller effective size of the 5 % and 95 % quantiles, (chain, draw, parameter) to (parameter,)."""
     halves = _split(draws)
     low, high = np.quantile(halves, [0.05, 0.95], axis=(0, 1))
     return np.minimum(effective_size((halves <= low).astype(float)), effective_size((halves <= high).astype(float)))

@@ -152,7 +152,8 @@ class _Sampler:
         """Find the step; half way, take the covariance of the draws so far as the new one."""
         total = self.settings.warmup
         middle, frozen = int(FIRST_STAGE * total), int(FROZEN_FROM * total)
-        search, seen = StepSearch(self.step, self.settings.target_accept), []
+        search = StepSearch(self.step, self.settings.target_accept)
+        seen: list[Tensor] = []
         for k in range(total):
             if k == middle and len(seen) > 3 and self._learn_covariance(torch.stack(seen, 1)):
                 search = StepSearch(self.step, self.settings.target_accept)

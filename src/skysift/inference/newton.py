@@ -179,7 +179,7 @@ def _prior_and_pull(target: Target, points: Tensor, pull: Tensor | None) -> Tens
 
 
 def _fisher(target: Target, z: Tensor) -> Quadratic:
-    parameters, model, size = target.parameters, target.model, z.shape[0]
+    parameters, model = target.parameters, target.model
     value, gradient = target.log_density_and_gradient(z[None])
     with torch.no_grad():
         weights = hook(model, "information")(parameters.values(z[None]))[0].reshape(-1)

@@ -11,7 +11,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Derivatives", "Prior", "ScalarPrior", "clip_cube"]
+__all__ = ["LOG_SQRT_2PI", "Derivatives", "Prior", "ScalarPrior", "clip_cube"]
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 

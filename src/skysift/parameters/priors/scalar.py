@@ -145,6 +145,10 @@ class Normal(ScalarPrior):
         quantile: Tensor = torch.special.ndtri(share)
         return self.mean + sign * self.sd * quantile
 
+    def z_log_density(self, z: Tensor) -> Tensor:
+        """Return the normalised log density of z."""
+        return super().z_log_density(z) if self._cut else -0.5 * z**2 - LOG_SQRT_2PI
+
     def derivatives(self, z: Tensor) -> Derivatives:
         """Return derivatives at z of the value and of the log density."""
         if self._cut:
