@@ -1,0 +1,50 @@
+"""The smallest analysis, from configuration to report, with every step doing its real work."""
+
+import csv
+import re
+
+import pytest
+
+CONFIGURATION = "config/smoke/fermi.yaml"
+FITS = ("laplace", "mvn")
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def check_results(folder, fits):
+    """Every fit has a posterior with numbers in the tables, and the page holds everything that it shows."""
+    posterior = rows(folder / "tables/posterior.csv")
+    assert {row["fit"] for row in posterior} >= set(fits)
+    assert rows(folder / "tables/evidence.csv")
+    assert rows(folder / "tables/cost.csv")
+    page = (folder / "report.html").read_text()
+    assert all(fit in page for fit in fits)
+    shown = re.findall(r"<(?:img|script|iframe)[^>]*\bsrc=[\"']([^\"']{5})|<link[^>]*\bhref=[\"']([^\"']{5})", page)
+    assert {place for pair in shown for place in pair if place} <= {"data:"}
+
+
+def test_two_fits_from_configuration_to_report(checkout):
+    from skysift.config import load
+
+    checkout.use_real_steps()
+    others = [name for name in load([checkout.folder / CONFIGURATION]).fits if name not in FITS]
+    fewer = checkout.folder / "fewer.yaml"
+    fewer.write_text("fits: {" + ", ".join(f"{name}: null" for name in others) + "}\n")
+    words = ("--configfile", CONFIGURATION, fewer)
+    checkout.run(*words)
+    folder = checkout.folder / "results/smoke-fermi"
+    assert sorted(path.name for path in (folder / "fits").iterdir()) == ["laplace", "laplace_sidebands", "mvn"]
+    check_results(folder, FITS)
+    assert checkout.plan(*words) == {}
+
+
+@pytest.mark.slow
+def test_every_fit_from_configuration_to_report(checkout):
+    from skysift.config import load
+
+    checkout.use_real_steps()
+    checkout.run("--configfile", CONFIGURATION)
+    check_results(checkout.folder / "results/smoke-fermi", load([checkout.folder / CONFIGURATION]).fits)
