@@ -206,7 +206,9 @@ class _BetaQuantile(torch.autograd.Function):
     def forward(ctx: Any, u: Tensor, first: float, second: float) -> Tensor:  # noqa: ANN401 - torch's context
         from scipy.special import betaincinv
 
-        x = torch.from_numpy(betaincinv(first, second, u.detach().cpu().double().numpy())).to(u)
+        # scipy's inverse gives NaN below about 1e-200
+        share = u.detach().cpu().double().clamp_min(1e-100).numpy()
+        x = torch.as_tensor(betaincinv(first, second, share)).to(u)
         ctx.save_for_backward(x)
         ctx.powers = (first, second)
         return x
