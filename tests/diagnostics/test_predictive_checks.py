@@ -72,8 +72,17 @@ def test_histogram_counts_every_pixel():
     counts = random.poisson(MEAN)
     found = compare_histogram(counts, draw_replicas(np.tile(MEAN, (50, 1)), random))
     assert found.observed.sum() == MEAN.size
+    assert found.counts[1] == found.width
+    assert found.observed[3] == np.sum(counts // found.width == 3)
     assert found.predicted.shape == (5, found.counts.size)
     assert np.all(np.diff(found.predicted, axis=0) >= 0)
+
+
+def test_histogram_of_bright_pixels_has_few_bins():
+    random = np.random.default_rng(12)
+    found = compare_histogram(random.poisson(900, size=500), random.poisson(900, size=(20, 500)))
+    assert found.counts.size <= 60
+    assert found.observed.sum() == 500
 
 
 def test_pair_sums_match_a_double_loop():

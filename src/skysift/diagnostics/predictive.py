@@ -20,8 +20,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CountsHistogram:
-    """Number of pixels per count, observed and predicted: (counts,) and (5, counts) at ``levels``."""
+    """Number of pixels by photons: bins of ``width`` photons from each of ``counts`` (bin,) on.
 
+    ``observed`` (bin,) and ``predicted`` (level, bin) at ``levels``.
+    """
+
+    width: int
     counts: NDArray[np.int64]
     observed: NDArray[np.int64]
     levels: tuple[float, ...]
@@ -90,9 +94,15 @@ def compare_histogram(
     counts: NDArray[np.int64],
     replicas: NDArray[np.int64],
     levels: tuple[float, ...] = (0.025, 0.16, 0.5, 0.84, 0.975),
+    most_bins: int = 60,
 ) -> CountsHistogram:
-    """Count pixels by photons, in the data (data,) and in replicas (draw, data)."""
-    largest = int(max(counts.max(), replicas.max()))
-    observed = np.bincount(counts, minlength=largest + 1)
-    predicted = np.stack([np.bincount(row, minlength=largest + 1) for row in replicas])
-    return CountsHistogram(np.arange(largest + 1), observed, levels, np.quantile(predicted, np.asarray(levels), axis=0))
+    """Count pixels by photons, in the data (data,) and in replicas (draw, data).
+
+    Bins are one photon wide, or as wide as it takes to stay within ``most_bins``.
+    """
+    width = int(max(counts.max(), replicas.max())) // most_bins + 1
+    bins = int(max(counts.max(), replicas.max())) // width + 1
+    observed = np.bincount(counts // width, minlength=bins)
+    predicted = np.stack([np.bincount(row // width, minlength=bins) for row in replicas])
+    quantiles = np.quantile(predicted, np.asarray(levels), axis=0)
+    return CountsHistogram(width, width * np.arange(bins), observed, levels, quantiles)

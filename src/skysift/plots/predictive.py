@@ -21,9 +21,9 @@ __all__ = ["PredictiveChecks", "plot_predictive"]
 class PredictiveChecks:
     """What `plot_predictive` shows.
 
-    ``counts``, ``observed`` (counts,) and ``predicted`` (5, counts): pixels by photons; ``pit`` (data,) with the
-    band ``pit_points``, ``pit_lower``, ``pit_upper`` of its distribution; ``lags_deg`` (bin + 1,) with ``correlation``
-    (3, bin): observed, low and high end of the 95 % range of replicas; ``p_values`` by name.
+    ``counts`` (bin,): fewest photons of each bin, with ``observed`` (bin,) and ``predicted`` (5, bin) pixels; ``pit``
+    (data,) with the band ``pit_points``, ``pit_lower``, ``pit_upper`` of its distribution; ``lags_deg`` (lag + 1,) with
+    ``correlation`` (3, lag): observed, low and high end of the 95 % range of replicas; ``p_values`` by name.
     """
 
     counts: NDArray[np.int64]
@@ -57,13 +57,14 @@ def plot_predictive(checks: PredictiveChecks) -> tuple[Figure, pd.DataFrame]:
 
     with use_style():
         figure, (left, centre, right) = new_figure(9.6, 3.1, 1, 3)
-        shown = slice(0, int(np.flatnonzero(checks.predicted[4] + checks.observed)[-1]) + 1)
+        width = int(checks.counts[1] - checks.counts[0]) if checks.counts.size > 1 else 1
+        middle_photons = checks.counts + 0.5 * (width - 1)
         left.fill_between(
-            checks.counts[shown], checks.predicted[0][shown], checks.predicted[4][shown], color=blue, alpha=0.25,
-            linewidth=0, label="model, 95 %",
+            middle_photons, checks.predicted[0], checks.predicted[4], color=blue, alpha=0.25, linewidth=0, step="mid",
+            label="model, 95 %",
         )  # fmt: skip
-        left.plot(checks.counts[shown], checks.observed[shown], ".", color=INK, markersize=4, label="data")
-        left.set_xlabel("photons in a pixel")
+        left.plot(middle_photons, checks.observed, ".", color=INK, markersize=4, label="data")
+        left.set_xlabel("photons in a pixel" + (f", bins of {width}" if width > 1 else ""))
         left.set_ylabel("pixels")
         left.set_title("Counts")
         left.legend(loc="upper right")

@@ -165,7 +165,7 @@ def _compare(
         "residual_sigma": Dataset(made.sigma, "", "(counts - expected) / sqrt(expected)", planes),
         "deviance": Dataset(made.deviance, "", "Poisson deviance at the posterior mean", planes),
         "pit": Dataset(made.pit, "", "randomised probability integral transform", planes),
-        "histogram/counts": Dataset(made.histogram.counts, "", "photons in a pixel", ("photons",)),
+        "histogram/counts": Dataset(made.histogram.counts, "", "fewest photons of each bin", ("photons",)),
         "histogram/observed": Dataset(made.histogram.observed, "", "pixels", ("photons",)),
         "histogram/predicted": Dataset(made.histogram.predicted, "", "pixels", ("level", "photons")),
         "autocorrelation/edges": Dataset(made.autocorrelation.edges_deg, "deg", "separation", ("edge",)),
