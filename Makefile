@@ -31,7 +31,7 @@ help: ## list what can be made
 	@touch $@
 
 demo: .venv/installed ## the smallest real analysis, from a sky that skysift carries with it; says where the report is
-	$(BIN)/snakemake --cores $(CORES) --quiet host
+	$(BIN)/snakemake --cores $(CORES) --quiet host rules
 	@echo
 	@echo "The report of the demonstration: $$(pwd)/results/demo/report.html"
 
