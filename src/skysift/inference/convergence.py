@@ -84,7 +84,7 @@ def effective_size(draws: Numbers) -> Numbers:
     time = -1.0 + 2.0 * monotone.sum(axis=0) + np.maximum(after, 0.0)
     total_count = float(chains * count)
     result: Numbers = total_count / np.maximum(time, 1.0 / np.log10(total_count))
-    return np.where(np.isfinite(total / total) & (total > 0), result, np.nan)
+    return np.where(np.isfinite(total) & (total > 0), result, np.nan)
 
 
 def e_bfmi(energy: Numbers) -> Numbers:

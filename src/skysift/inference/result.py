@@ -20,7 +20,7 @@ def flatten(result: Result) -> tuple[Tensor, Tensor]:
     draws = result.draws.reshape(-1, result.draws.shape[-1])
     if result.log_weights is None:
         return draws, torch.full((draws.shape[0],), 1.0 / draws.shape[0], dtype=draws.dtype, device=draws.device)
-    return draws, torch.softmax(result.log_weights.reshape(-1), 0)
+    return draws, torch.softmax(result.log_weights.reshape(-1).to(draws), 0)
 
 
 def weighted_moments(result: Result) -> tuple[Tensor, Tensor]:
@@ -54,7 +54,7 @@ def factorise_covariance(draws: Tensor, weights: Tensor | None = None) -> Tensor
     The off-diagonal part shrinks towards zero by d / (n + d), so that the factor exists for every n > 1.
     """
     count, size = draws.shape
-    weights = torch.full((count,), 1.0 / count, dtype=draws.dtype) if weights is None else weights
+    weights = draws.new_full((count,), 1.0 / count) if weights is None else weights
     centred = draws - weights @ draws
     covariance = (centred * weights[:, None]).T @ centred
     spread = covariance.diagonal().clamp_min(1e-12)
