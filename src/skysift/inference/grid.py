@@ -32,6 +32,7 @@ __all__ = ["Marginal", "Settings", "run"]
 
 FINE = 4001
 REACH = 5.0
+FARTHEST = 30.0
 WIDE = 100.0
 
 
@@ -84,11 +85,11 @@ class Marginal:
 
 @dataclass(frozen=True)
 class _Profile:
-    """One hyper-parameter node: optima of the rest at some values of the parameter, and log L there."""
+    """One hyper-parameter node: centres of the rest at some values of the parameter, and log L there."""
 
     at: np.ndarray
     log_likelihood: np.ndarray
-    modes: Tensor
+    centres: Tensor
     factor: Tensor
     errors: np.ndarray
     ess: np.ndarray
@@ -225,7 +226,7 @@ def _profile(node: Node, parameters: Parameters, settings: Settings, stream: Str
     rest = torch.ones(len(node.optimum.z), dtype=torch.bool)
     rest[place] = False
     slope = covariance[rest, place] / covariance[place, place]
-    rows, modes, factor = [], [], None
+    rows, centres, factor = [], [], None
     middle, closest = float(prior.from_z(centre)), math.inf
     z = node.optimum.z[rest]
     for k, value in enumerate(np.linspace(low, high, settings.values)):
@@ -235,9 +236,9 @@ def _profile(node: Node, parameters: Parameters, settings: Settings, stream: Str
         optimum = _climb(held, guess, z, stream)
         if optimum is None:
             continue
-        log_l, error, ess = _log_likelihood(held, optimum, settings, stream.child(f"value-{k}"))
+        (log_l, error, ess), mean = _integrate(held, optimum, settings, stream.child(f"value-{k}"))
         rows.append((value, log_l, error, ess))
-        modes.append(optimum.z)
+        centres.append(mean)
         z = optimum.z
         if abs(value - middle) < closest:
             factor, closest = optimum.covariance_factor, abs(value - middle)
@@ -250,7 +251,7 @@ def _profile(node: Node, parameters: Parameters, settings: Settings, stream: Str
             "give low and high, or look at the fit of the map engine",
         )
     table = np.array(rows)
-    return _Profile(table[:, 0], table[:, 1], torch.stack(modes), factor, table[:, 2], table[:, 3])
+    return _Profile(table[:, 0], table[:, 1], torch.stack(centres), factor, table[:, 2], table[:, 3])
 
 
 def _limits(prior: Prior, centre: float, sd: float, settings: Settings) -> tuple[float, float]:
@@ -269,13 +270,16 @@ def _climb(held: Held, guess: Tensor, previous: Tensor, stream: Stream) -> Optim
     return None
 
 
-def _log_likelihood(held: Held, optimum: Optimum, settings: Settings, stream: Stream) -> tuple[float, float, float]:
-    """Return log L of one value, its error and the ESS fraction of the importance draws."""
+def _integrate(
+    held: Held, optimum: Optimum, settings: Settings, stream: Stream
+) -> tuple[tuple[float, float, float], Tensor]:
+    """Return log L of one value with its error and the ESS fraction, and the mean of the rest, (d - 1,)."""
     if not settings.importance:
-        return laplace_log_z(optimum), 0.0, 1.0
+        return (laplace_log_z(optimum), 0.0, 1.0), optimum.z
     proposal = Proposal.at(optimum.z, optimum.covariance_factor, held.parameters)
     weighted = weigh(Target(held, device=stream.device), proposal, settings.importance, stream.generator("importance"))
-    return weighted.log_z, weighted.log_z_error, weighted.ess_fraction
+    mean = torch.softmax(weighted.log_weights, 0) @ weighted.draws
+    return (weighted.log_z, weighted.log_z_error, weighted.ess_fraction), mean
 
 
 def _join(quadrature: Quadrature, profiles: list[_Profile]) -> tuple[Marginal, float]:
@@ -327,15 +331,18 @@ def _draw(
     rest[place] = False
     z = torch.empty(count, model.parameters.size, dtype=torch.float64)
     column = torch.as_tensor(values)
-    z[:, place] = column if physical else model.parameters[name].prior.to_z(column)
+    # a draw on the very edge of the support would be infinitely far out
+    z[:, place] = column if physical else model.parameters[name].prior.to_z(column).clamp(-FARTHEST, FARTHEST)
     generator = stream.generator("grid-rest", "flat" if physical else "posterior")
     for k, profile in enumerate(profiles):
         mine = np.flatnonzero(pick == k)
         if not len(mine):
             continue
-        modes = interp1d(profile.at, profile.modes.cpu().numpy(), axis=0, bounds_error=False, fill_value="extrapolate")
+        centres = interp1d(
+            profile.at, profile.centres.cpu().numpy(), axis=0, bounds_error=False, fill_value="extrapolate"
+        )
         noise = torch.randn(len(mine), int(rest.sum()), generator=generator, dtype=torch.float64, device=stream.device)
-        drawn = torch.as_tensor(modes(values[mine])) + (noise @ profile.factor.T).cpu()
+        drawn = torch.as_tensor(centres(values[mine])) + (noise @ profile.factor.T).cpu()
         block = torch.empty(len(mine), model.parameters.size, dtype=torch.float64)
         block[:, rest] = drawn
         block[:, place] = z[mine, place]

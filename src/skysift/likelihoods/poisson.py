@@ -29,10 +29,12 @@ def poisson_log_likelihood(counts: Tensor, expected: Tensor) -> Tensor:
     >>> poisson_log_likelihood(torch.tensor([0.0, 2.0]), torch.tensor([[0.0, 2.0], [1.0, 0.0]]))
     tensor([-1.3069,    -inf])
     """
+    constant = torch.lgamma(counts + 1.0).sum()
+    if bool((expected > 0).all()):
+        return expected.log() @ counts - expected.sum(-1) - constant
     possible = (expected > 0) | ((expected == 0) & (counts == 0))
     terms = torch.xlogy(counts, torch.where(possible, expected, 1.0)) - expected
-    total = terms.sum(-1) - torch.lgamma(counts + 1.0).sum()
-    return torch.where(possible.all(-1), total, -torch.inf)
+    return torch.where(possible.all(-1), terms.sum(-1) - constant, -torch.inf)
 
 
 def poisson_residual(counts: Tensor, expected: Tensor) -> Tensor:
@@ -47,7 +49,9 @@ def poisson_residual(counts: Tensor, expected: Tensor) -> Tensor:
     -------
     (batch, data)
     """
-    return torch.where(expected > 0, counts / torch.where(expected > 0, expected, 1.0), counts * 0.0 + 1.0) - 1.0
+    if bool((expected > 0).all()):
+        return counts / expected - 1.0
+    return torch.where(expected > 0, counts / torch.where(expected > 0, expected, 1.0) - 1.0, 0.0)
 
 
 def poisson_curvature(counts: Tensor, expected: Tensor, *, observed: bool) -> Tensor:

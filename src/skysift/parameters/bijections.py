@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Affine", "Bijection", "HalfLine", "Interval"]
+__all__ = ["Affine", "Bijection", "HalfLine", "Interval", "Plateau"]
 
 
 class Bijection(Protocol):
@@ -103,6 +103,59 @@ class Interval:
         """Return log |dx/dz| at z."""
         y = self.loc + self.scale * z
         return math.log((self.high - self.low) * self.scale) + logsigmoid(y) + logsigmoid(-y)
+
+
+@dataclass(frozen=True)
+class Plateau:
+    r"""Nearly linear inside an interval, exponential within a width eps of its edges.
+
+    .. math:: x = l + (h - l)\,\epsilon\,[\mathrm{softplus}(t / \epsilon) - \mathrm{softplus}((t - 1) / \epsilon)],
+        \qquad t = 1/2 + s z
+
+    A uniform prior becomes a smooth plateau in z, so a posterior that is Gaussian inside the interval, and Gaussian
+    jointly with other parameters, stays so; a logistic map bends both everywhere.
+
+    Parameters
+    ----------
+    low, high : edges
+    width : eps, as a share of the interval
+    scale : s
+    """
+
+    low: float
+    high: float
+    width: float = 0.1
+    scale: float = 0.3
+
+    def arms(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return t / eps and (1 - t) / eps."""
+        t = 0.5 + self.scale * z
+        return t / self.width, (1.0 - t) / self.width
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return x at z."""
+        below, above = self.arms(z)
+        # from the nearer edge, so that neither loses its last digits
+        from_low = self.width * (_softplus(below) - _softplus(-above))
+        from_high = self.width * (_softplus(above) - _softplus(-below))
+        span = self.high - self.low
+        return torch.where(z < 0, self.low + span * from_low, self.high - span * from_high)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Return z at x."""
+        span = (self.high - self.low) * self.width
+        below, above = ((x - self.low) / span).clamp_min(0.0), ((self.high - x) / span).clamp_min(0.0)
+        rise = below + torch.log(-torch.expm1(-below)) - torch.log(-torch.expm1(-above))
+        return (self.width * rise - 0.5) / self.scale
+
+    def log_jacobian(self, z: Tensor) -> Tensor:
+        """Return log |dx/dz| at z."""
+        return math.log((self.high - self.low) * self.scale) + self.log_share(z)
+
+    def log_share(self, z: Tensor) -> Tensor:
+        """Return the log density of t when x is uniform."""
+        below, above = self.arms(z)
+        return logsigmoid(below) + logsigmoid(above) + math.log(-math.expm1(-1.0 / self.width))
 
 
 def _softplus(y: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from skysift.errors import InputError
-from skysift.parameters.bijections import Affine, Bijection, HalfLine, Interval
+from skysift.parameters.bijections import Affine, Bijection, HalfLine, Interval, Plateau
 from skysift.parameters.priors.base import LOG_SQRT_2PI, Derivatives, ScalarPrior, clip_cube
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ class Uniform(ScalarPrior):
         _check(self, math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high, "finite low < high")
 
     @cached_property
-    def _bijection(self) -> Interval:
-        return Interval(self.low, self.high)
+    def _bijection(self) -> Plateau:
+        return Plateau(self.low, self.high)
 
     def from_z(self, z: Tensor) -> Tensor:
         """Return the physical value at z."""
@@ -188,8 +188,8 @@ class Uniform(ScalarPrior):
         return _within(x, self.low, self.high, torch.full_like(x, -math.log(self.high - self.low)))
 
     def z_log_density(self, z: Tensor) -> Tensor:
-        """Return the log density of the standard logistic distribution."""
-        return torch.nn.functional.logsigmoid(z) + torch.nn.functional.logsigmoid(-z)
+        """Return the log density of z: a plateau with logistic edges."""
+        return self._bijection.log_share(z) + math.log(self._bijection.scale)
 
     def from_cube(self, u: Tensor) -> Tensor:
         """Return the quantile."""
@@ -197,9 +197,12 @@ class Uniform(ScalarPrior):
 
     def derivatives(self, z: Tensor) -> Derivatives:
         """Return derivatives at z of the value and of the log density."""
-        up, down = torch.sigmoid(z), torch.sigmoid(-z)
-        slope = (self.high - self.low) * up * down
-        return Derivatives(slope, slope * (down - up), down - up, 2.0 * up * down)
+        below, above = self._bijection.arms(z)
+        up, down = torch.sigmoid(below), torch.sigmoid(above)
+        rate = self._bijection.scale / self._bijection.width
+        slope = torch.exp(self._bijection.log_jacobian(z))
+        gradient = rate * ((1.0 - up) - (1.0 - down))
+        return Derivatives(slope, slope * gradient, gradient, rate**2 * (up * (1.0 - up) + down * (1.0 - down)))
 
 
 @dataclass(frozen=True)
