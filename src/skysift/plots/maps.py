@@ -73,7 +73,7 @@ def plot_fit_maps(maps: FitMaps) -> tuple[Figure, pd.DataFrame]:
         ),
     )
     with use_style():
-        figure, axes = new_figure(9.6, 2 * (0.7 + 3.4 * aspect), 2, 2)
+        figure, axes = new_figure(9.6, 2 * (0.75 + 3.4 * aspect), 2, 2, "compressed")
         for place, (title, values, label, settings) in zip(axes, panels, strict=True):
             draw_sky(place, rasterise(view, maps.pixels, maps.nside, values), label, **settings)
             place.set_title(title)
@@ -112,7 +112,7 @@ def plot_signal_maps(
     view = maps.view()
     top = float(max(np.quantile(np.abs(left_in), 0.995), component.max(), 1e-9))
     with use_style():
-        figure, axes = new_figure(9.6, 0.75 + 3.4 * view.half_height_deg / view.half_width_deg, 1, 2)
+        figure, axes = new_figure(9.6, 0.75 + 3.4 * view.half_height_deg / view.half_width_deg, 1, 2, "compressed")
         titles = (f"Counts – model without {name}", f"{name}, posterior mean")
         for place, title, values in zip(axes, titles, (left_in, component), strict=True):
             image = rasterise(view, maps.pixels, maps.nside, values)

@@ -105,7 +105,7 @@ def plot_modulation_maps(modulation: Modulation) -> tuple[Figure, pd.DataFrame]:
     rows = len(panels) // 2
     aspect = view.half_height_deg / view.half_width_deg
     with use_style():
-        figure, axes = new_figure(9.6, rows * (0.7 + 3.4 * aspect), rows, 2)
+        figure, axes = new_figure(9.6, rows * (0.75 + 3.4 * aspect), rows, 2, "compressed")
         for k, (place, (title, values, text, settings)) in enumerate(zip(axes, panels, strict=True)):
             draw_sky(place, rasterise(view, modulation.pixels, modulation.nside, values), text, **settings)
             place.set_title(title)

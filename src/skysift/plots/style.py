@@ -107,7 +107,8 @@ def save_figure(figure: Figure, stem: Path, table: pd.DataFrame) -> list[Path]:
     """
     written = []
     with use_style():
-        # Lay out once, not again for every format.
+        # Lay out once and for all formats; the second pass settles what labels of the first one moved.
+        figure.draw_without_rendering()
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         for ending in ("png", "svg", "csv"):
@@ -135,6 +136,6 @@ def _encode_png(figure: Figure) -> bytes:
     picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")  # type: ignore[attr-defined]
     figure.set_dpi(dots)
     stream = io.BytesIO()
-    few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(stream, "PNG", optimize=True, dpi=(PNG_DPI, PNG_DPI))
     return stream.getvalue()

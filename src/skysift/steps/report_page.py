@@ -56,6 +56,7 @@ def compose_page(run: Run, pictures: Sequence[Picture], configuration: str, cost
         observation=_describe_observation(run),
         verdicts=judge_fits(run.records),
         headline=_headline(run.records),
+        misfits=_misfits(run),
         signal=run.signal,
         sets=[_describe_set(run, name, pictures) for name in run.settings.truth],
         injection=[_embed(picture) for picture in pictures if picture.section == "sets"],
@@ -165,7 +166,7 @@ def _describe_data(run: Run, data: str, pictures: Sequence[Picture]) -> dict[str
             "verdict": judge_record(record),
             "problem": record.problem,
             "checks": [{"engine": engine, "row": check} for engine, check in record.checks],
-            "p_values": dict(read_scores(run.folder, record.fit, data).get("p_values", {})),
+            "p_values": _p_values(run, record),
             "figures": _in_section(pictures, f"fit:{record.fit}:{data}"),
         }
         for record in records
@@ -180,6 +181,27 @@ def _describe_data(run: Run, data: str, pictures: Sequence[Picture]) -> dict[str
         "figures": _in_section(pictures, f"data:{data}"),
         "fits": fits,
     }
+
+
+def _p_values(run: Run, record: FitRecord) -> list[dict[str, Any]]:
+    """Return the predictive p-values of one fit; odd ones lie outside 0.01 to 0.99."""
+    found = read_scores(run.folder, record.fit, record.data).get("p_values", {})
+    return [
+        {"name": name.replace("_", " "), "value": spell_number(value), "is_odd": not 0.01 <= value <= 0.99}
+        for name, value in found.items()
+    ]
+
+
+def _misfits(run: Run) -> list[dict[str, str]]:
+    """Return the fits shown in detail whose predictive checks say that the model does not describe the data."""
+    rows = []
+    for record in run.records:
+        if record.data not in shown_data(run.settings) or record.problem:
+            continue
+        odd = [f"{item['name']} {item['value']}" for item in _p_values(run, record) if item["is_odd"]]
+        if odd:
+            rows.append({"fit": record.fit, "data": record.data, "text": ", ".join(odd)})
+    return rows
 
 
 def _collect_warnings(run: Run) -> list[dict[str, str]]:
