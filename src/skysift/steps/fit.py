@@ -57,13 +57,14 @@ def run(config: Path, observation: Path, data: Path, out: Path) -> None:
 
     began = time.process_time(), time.perf_counter()
     stream = Stream(settings.seed, ("fit", settings.name, counts.name), device)
-    model, notes = prepare_model(build(settings, looked_at, counts, device=device), settings, stream)
+    model, notes, hyper = prepare_model(build(settings, looked_at, counts, device=device), settings, stream)
     steps = [(step.name, engine_settings(step)) for step in settings.sequence]
     results = sequence.run(model, steps, stream)
     spent = {"cpu_s": time.process_time() - began[0], "wall_s": time.perf_counter() - began[1]}
     names = {name: part.template for name, part in settings.model.components.items()}
     posterior = gather_posterior(model, results, looked_at, counts, origin, stream, spent, names)
-    posterior = replace(posterior, warnings=[*posterior.warnings, *notes], provenance=provenance)
+    attributes = {**posterior.attributes, "hyper": hyper} if hyper else posterior.attributes
+    posterior = replace(posterior, warnings=[*posterior.warnings, *notes], attributes=attributes, provenance=provenance)
     write_posterior(out, posterior)
 
 
@@ -98,23 +99,28 @@ def choose_device(wanted: str, place: Path) -> str:
     return "cpu"
 
 
-def prepare_model(model: TemplateModel, settings: FitSlice, stream: Any) -> tuple[TemplateModel, Sequence[str]]:  # noqa: ANN401
-    """Return the model ready for its engines, with notes: hyper-parameters set to the maximum of their evidence.
+def prepare_model(
+    model: TemplateModel,
+    settings: FitSlice,
+    stream: Any,  # noqa: ANN401
+) -> tuple[TemplateModel, Sequence[str], dict[str, float]]:
+    """Return the model ready for its engines, with notes and the hyper-parameters set to the maximum of their evidence.
 
     Raises
     ------
     InputError : hyper-parameters to marginalise, and an engine that cannot
     """
     if model.hyper is None:
-        return model, ()
+        return model, (), {}
     engines = [step.name for step in settings.sequence]
     if model.hyper_nodes == 1:
         from skysift.inference.engine import Start
         from skysift.inference.laplace import find_start, settle
 
         node = settle(model, find_start(model, Start(), stream), stream).nodes[0]
-        found = ", ".join(f"{name} = {float(value):.4g}" for name, value in node.values.items())
-        return node.model, (f"hyper-parameters at the maximum of their evidence: {found}",)
+        values = {name: float(value) for name, value in node.values.items()}
+        found = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
+        return node.model, (f"hyper-parameters at the maximum of their evidence: {found}",), values
     wrong = [name for name in engines if name not in INTEGRATORS]
     if wrong:
         raise InputError(
@@ -124,4 +130,4 @@ def prepare_model(model: TemplateModel, settings: FitSlice, stream: Any) -> tupl
             "laplace or grid, which integrate hyper-parameters by evidence",
             "end the sequence with laplace or grid, or write hyper: sampled or maximised",
         )
-    return model, ()
+    return model, (), {}

@@ -59,9 +59,12 @@ class Region:
         inside = observation.region
         expected = None if counts.expected is None else counts.expected[:, inside]
         maps = {item.name: item.template.cpu().numpy() for item in model.components}
-        return cls(
-            observation.exposure_cm2_s[:, inside], observation.pixel_area_sr, counts.truth, expected, maps, names
-        )
+        # A truth may be given by component: what is drawn is that component's template.
+        truth: dict[str, float] = {}
+        for part, norm in counts.truth.items():
+            template = counts.components.get(part, part)
+            truth[template] = truth.get(template, 0.0) + norm
+        return cls(observation.exposure_cm2_s[:, inside], observation.pixel_area_sr, truth, expected, maps, names)
 
 
 def gather_posterior(
