@@ -5,12 +5,14 @@ import math
 import pytest
 
 from skysift.config import resolve
-from skysift.config.size import count_pixels, fit_memory_mb, fit_minutes, maps_memory_mb
+from skysift.config.size import count_inducing, count_pixels, fit_memory_mb, fit_minutes, maps_memory_mb
 
 
-def analysis(nside=64, radius="20 deg", bins=1, points="grid", engines=("map",)):
+def analysis(  # the arguments are what the size depends on
+    nside=64, radius="20 deg", bins=1, points="grid", engines=("map",), lengthscale="0.2 rad", variance=0.5
+):
     edges = [f"{2 * 10 ** (i / bins):g} GeV" for i in range(bins + 1)]
-    field = {"lengthscale": "0.2 rad", "variance": 0.5, "inducing": {"points": points}}
+    field = {"lengthscale": lengthscale, "variance": variance, "inducing": {"points": points}}
     return resolve(
         {
             "run": "size",
@@ -38,3 +40,16 @@ def test_fit_asks_for_more_time_when_there_is_more_to_do():
 def test_maps_of_a_fine_sky_need_memory():
     assert maps_memory_mb(analysis(512)) > maps_memory_mb(analysis(64))
     assert math.isclose(maps_memory_mb(analysis(64)), 1000, rel_tol=0.05)
+
+
+def test_short_correlations_need_more_inducing_points_and_a_grid_more_time():
+    short = analysis(lengthscale="0.05 rad")
+    assert fit_memory_mb(short, "one") > fit_memory_mb(analysis(), "one")
+    marginalised = analysis(lengthscale="0.05 rad", variance={"lognormal": [0.05, 1.0]})
+    assert fit_minutes(marginalised, "one") > fit_minutes(short, "one")
+
+
+def test_inducing_points_never_outnumber_pixels():
+    tiny = analysis(lengthscale="0.001 rad")
+    [field] = tiny.model_of("one").components["a"].modulate
+    assert count_inducing(tiny, field) == count_pixels(tiny)

@@ -1,4 +1,4 @@
-"""How large an analysis is: what its jobs ask a cluster for, as functions of pixels, bins and engines."""
+"""How large an analysis is: what its jobs ask a cluster for, as functions of pixels, bins, fields and engines."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from skysift.config.analysis import Analysis
+    from skysift.config.modulation import Modulation
 
-__all__ = ["count_pixels", "fit_memory_mb", "fit_minutes", "maps_memory_mb"]
+__all__ = ["count_inducing", "count_pixels", "fit_memory_mb", "fit_minutes", "maps_memory_mb"]
 
 _NATIVE_NSIDE = {"fermi": 128, "synthetic": 64, "files": 128}
 _BASE_MB = 1000  # Python, torch and pyro, and the Snakemake that starts them
-_MAX_INDUCING = 500
 _WORKING_COPIES = 8  # projections, their factors and gradients that live at the same time
+_DRAWS_AT_ONCE = 1000  # values per pixel beside the fields
+_MARGIN = 1.5  # inducing points reach beyond the region
 _SECONDS = {"map": 20, "laplace": 20, "grid": 120, "svi": 120, "hmc": 600}  # 5000 pixels, one bin, one core
 _RECIPE_SECONDS = 1800
+_NEWTON_STEPS = 40  # for each point of a grid of hyper-parameters
+_FLOPS = 1e10  # of one core
 _SAFETY = 4
 
 
@@ -28,35 +32,58 @@ def count_pixels(analysis: Analysis) -> int:
     """
     observation = analysis.observation
     nside = observation.nside or _NATIVE_NSIDE[observation.data]
-    share = (1 - math.cos(math.radians(observation.region.radius_deg))) / 2
-    return math.ceil(12 * nside**2 * share)
+    return math.ceil(12 * nside**2 * _share(analysis))
+
+
+def _share(analysis: Analysis) -> float:
+    """Return the fit region's share of the sky."""
+    return (1 - math.cos(math.radians(analysis.observation.region.radius_deg))) / 2
+
+
+def count_inducing(analysis: Analysis, field: Modulation) -> int:
+    """Return about how many inducing points a field has: those of a grid over the region and its margin."""
+    pixels, inducing = count_pixels(analysis), field.inducing
+    if field.shared is not None:
+        return 0
+    if inducing.points == "all":
+        return pixels
+    share = min(1.0, _MARGIN * _share(analysis))
+    if inducing.nside is not None:
+        return min(pixels, math.ceil(12 * inducing.nside**2 * share))
+    spacing_rad = inducing.spacing * field.lengthscale.median_rad
+    return min(pixels, math.ceil(4 * math.pi * share / spacing_rad**2))
 
 
 def maps_memory_mb(analysis: Analysis) -> int:
     """Return the memory in MB of a step that reads whole maps and cuts them."""
     observation = analysis.observation
     nside = max(observation.nside or 0, _NATIVE_NSIDE[observation.data])
-    bins = len(observation.energy_edges_gev) - 1
     maps = len(observation.known_templates) + 4
-    return _BASE_MB + math.ceil(12 * nside**2 * bins * maps * 8 * 2 / 1e6)
+    return _BASE_MB + math.ceil(12 * nside**2 * _bins(analysis) * maps * 8 * 2 / 1e6)
+
+
+def _bins(analysis: Analysis) -> int:
+    return len(analysis.observation.energy_edges_gev) - 1
+
+
+def _fields(analysis: Analysis, fit: str) -> list[Modulation]:
+    return [field for component in analysis.model_of(fit).components.values() for field in component.modulate]
 
 
 def fit_memory_mb(analysis: Analysis, fit: str) -> int:
-    """Return the memory in MB of one fit: pixels times inducing points of each field."""
+    """Return the memory in MB of one fit: pixels times inducing points of its fields."""
     pixels = count_pixels(analysis)
-    values = 0
-    for component in analysis.model_of(fit).components.values():
-        for field in component.modulate:
-            points = pixels if field.inducing.points == "all" else min(pixels, _MAX_INDUCING)
-            values += pixels * points
-    bins = len(analysis.observation.energy_edges_gev) - 1
-    return _BASE_MB + math.ceil((values * _WORKING_COPIES + pixels * bins * 1000) * 8 / 1e6)
+    inducing = sum(count_inducing(analysis, field) for field in _fields(analysis, fit))
+    values = _WORKING_COPIES * inducing * (pixels + inducing) + _DRAWS_AT_ONCE * pixels * _bins(analysis)
+    return _BASE_MB + math.ceil(values * 8 / 1e6)
 
 
 def fit_minutes(analysis: Analysis, fit: str) -> int:
     """Return the wall time in minutes that one fit may take on one core, with a margin."""
-    chosen = analysis.fits[fit]
+    chosen, fields = analysis.fits[fit], _fields(analysis, fit)
+    points = count_pixels(analysis) * _bins(analysis)
     work_s = sum(_SECONDS[step.engine] for step in chosen.sequence) + (_RECIPE_SECONDS if chosen.recipe else 0)
-    bins = len(analysis.observation.energy_edges_gev) - 1
-    scale = max(1.0, count_pixels(analysis) * bins / 5000)
-    return math.ceil(10 + _SAFETY * work_s * scale / 60)
+    inducing = sum(count_inducing(analysis, field) for field in fields)
+    nodes = math.prod(field.grid ** len(field.free_hypers) for field in fields if field.hyper == "marginalised")
+    newton_s = nodes * _NEWTON_STEPS * points * inducing**2 / _FLOPS
+    return int(10 + _SAFETY * (work_s * max(1.0, points / 5000) + newton_s) / 60) + 1
