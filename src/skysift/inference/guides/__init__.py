@@ -53,7 +53,7 @@ def _build_mvn(model: Model, start: Start, stream: Stream, published: bool) -> G
     from skysift.inference.guides.mvn import GaussianGuide
     from skysift.inference.guides.whitening import Whitening
 
-    frame = Whitening.from_start(model.parameters, start, "field", independent=published)
+    frame = Whitening.from_start(model.parameters, start, "norm", independent=published)
     return GaussianGuide(frame, independent=published)
 
 
@@ -79,7 +79,7 @@ def _build_conditional(model: Model, start: Start, stream: Stream, published: bo
     noise = normal_noise(SUMMARY_DRAWS, frame.lead, stream.generator("summary"))
     summary = summarise_field(model, frame, noise)
     norms = IafTransform(frame.size - frame.lead, summary.size + count)
-    modes = ZukoTransform(count, transforms=3, hidden=(32, 32)) if count else None
+    modes = ZukoTransform(count, transforms=2, hidden=(32, 32)) if count else None
     return FieldFirstGuide(frame, norms, summary, modes, count, independent=published)
 
 
@@ -95,7 +95,7 @@ def _build_flow(model: Model, start: Start, stream: Stream, published: bool) -> 
     if frame.size > frame.lead:
         noise = normal_noise(SUMMARY_DRAWS, frame.lead, stream.generator("summary"))
         summary = summarise_norms(model, frame, noise)
-    return NormsFirstGuide(frame, ZukoTransform(frame.lead), summary)
+    return NormsFirstGuide(frame, ZukoTransform(frame.lead, kind="affine" if frame.lead > 1 else "spline"), summary)
 
 
 GUIDES: dict[str, Callable[[Model, Start, Stream, bool], Guide]] = {

@@ -80,24 +80,27 @@ class Affine:
         force : (P, d), g, derivative by y of log target plus log-determinants inside x
         x : (P, d), what `push` was given
         noise : (P, d), e, the standard normal numbers that x was made from
-        rate : rho
+        rate : rho; that of T is smaller by P / d where particles are fewer than numbers, or its d^2 elements drown
+            in noise
         limit : longest step; one is a shift of one standard deviation
 
         References
         ----------
         Roeder, Wu and Duvenaud (2017), eq. 7; Lin, Nielsen, Khan and Schmidt (2021), section 3
         """
-        count = len(x)
+        count, size = len(x), len(self.mean)
         pulled = force @ self.factor
-        shift = self.factor @ pulled.mean(0)
-        turn = multiply_by_lower(self.factor, pulled / count, x) + multiply_by_lower(self.factor, noise / count, noise)
-        length = float(torch.sqrt(pulled.mean(0).square().sum() + self.pull_rows(turn).square().sum()))
-        scale = min(rate, limit / max(length, 1e-300))
-        moved = self.factor + scale * turn
+        turn = multiply_by_lower(self.factor, torch.cat([pulled, noise]) / count, torch.cat([x, noise]))
+        lengths = [torch.linalg.vector_norm(part) for part in (pulled.mean(0), self._in_rows(turn))]
+        shift_rate, turn_rate = (
+            min(own, limit / max(float(length), 1e-300))
+            for own, length in zip((rate, rate * min(1.0, count / size)), lengths, strict=True)
+        )
+        moved = self.factor + turn_rate * turn
         moved.diagonal().copy_(torch.maximum(moved.diagonal(), SHRINK * self.factor.diagonal()))
-        self.mean, self.factor = self.mean + scale * shift, moved
+        self.mean, self.factor = self.mean + shift_rate * (self.factor @ pulled.mean(0)), moved
 
-    def pull_rows(self, turn: Tensor) -> Tensor:
+    def _in_rows(self, turn: Tensor) -> Tensor:
         """Return ``turn`` with each row in units of its standard deviation."""
         return turn / torch.linalg.vector_norm(self.factor, dim=1)[:, None]
 

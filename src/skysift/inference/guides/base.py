@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -30,14 +30,14 @@ class Draw(NamedTuple):
 class Schedule(NamedTuple):
     """How a guide likes to be trained.
 
-    ``particles`` per step; most ``steps``; natural-gradient ``rate`` while far from the end; ``frame_steps`` before
-    the networks move.
+    ``particles`` per step; most ``steps``; natural-gradient ``rate`` while far from the end; ``pilot``: steps of a
+    Gaussian guide that finds the frame first.
     """
 
     particles: int
     steps: int
     rate: float
-    frame_steps: int = 0
+    pilot: int = 0
 
 
 def normal_noise(count: int, size: int, generator: torch.Generator, *, antithetic: bool = True) -> Tensor:
@@ -59,7 +59,7 @@ class Guide(ABC):
     gradients of ``modules`` in their ``grad`` for an optimiser.
     """
 
-    schedule: ClassVar[Schedule]
+    schedule: Schedule
     whitening: Whitening
     modules: list[nn.Module]
 

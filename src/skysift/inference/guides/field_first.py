@@ -47,8 +47,6 @@ class FieldFirstGuide(Guide):
     independent : B = 0 (the published form)
     """
 
-    schedule = Schedule(particles=32, steps=400, rate=0.05, frame_steps=50)
-
     def __init__(
         self,
         whitening: Whitening,
@@ -64,6 +62,7 @@ class FieldFirstGuide(Guide):
         self.norms, self.modes = norms, modes
         self.lead, self.plain = whitening.lead, whitening.lead - mode_count
         self.modules = [norms] if modes is None else [norms, modes]
+        self.schedule = Schedule(32, 120, 0.1, pilot=75) if self.lead else Schedule(64, 800, 0.1, pilot=75)
 
     def _context(self, lead: Tensor, modes: Tensor) -> Tensor | None:
         parts = [] if self.summary is None else [self.summary(lead)]

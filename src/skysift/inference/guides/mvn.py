@@ -19,7 +19,10 @@ __all__ = ["GaussianGuide"]
 
 
 class GaussianGuide(Guide):
-    """w = m + T e with e standard normal and T lower triangular.
+    """w = m + T e with e standard normal and T lower triangular, norms first.
+
+    The order matters to the noise of training alone: a number whose gradient is wild, such as a norm at the edge of
+    its prior, has as many noisy elements in T as there are numbers before it.
 
     Parameters
     ----------
@@ -27,7 +30,7 @@ class GaussianGuide(Guide):
     independent : T block diagonal, so that the two blocks are independent (the published form)
     """
 
-    schedule = Schedule(particles=16, steps=500, rate=0.15)
+    schedule = Schedule(particles=32, steps=300, rate=0.2)
 
     def __init__(self, whitening: Whitening, *, independent: bool = False) -> None:
         self.whitening, self.independent = whitening, independent

@@ -38,8 +38,6 @@ class NormsFirstGuide(Guide):
     summary : physical norms of whitened u, standardised
     """
 
-    schedule = Schedule(particles=32, steps=300, rate=0.1)
-
     def __init__(self, whitening: Whitening, flow: Transform, summary: Summary | None = None) -> None:
         device = whitening.centre.device
         self.whitening, self.flow, self.summary = whitening, flow, summary
@@ -47,6 +45,8 @@ class NormsFirstGuide(Guide):
         self.first = Affine(self.lead, device)
         self.second = Affine(self.fields, device)
         self.modules = [flow]
+        # a field is Gaussian given the norms, and counts pin both: little is left to learn after the Laplace start
+        self.schedule = Schedule(32, 120, 0.25) if self.fields else Schedule(64, 800, 0.25)
         regressors = self.lead + (0 if summary is None else summary.size)
         self.slope = torch.zeros(self.fields, regressors, dtype=torch.float64, device=device)
         self.moment = torch.eye(1 + regressors, dtype=torch.float64, device=device)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Summary", "summarise_field", "summarise_norms"]
 
 FLOOR = 1e-9  # standard deviations below this share of the mean are rounding
-REACH = 5.0  # beyond this many standard deviations a summary saturates
+REACH = 50.0  # beyond this many standard deviations a summary saturates
 
 
 class Summary:

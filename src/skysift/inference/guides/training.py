@@ -20,6 +20,7 @@ __all__ = ["Plan", "Trained", "train"]
 WINDOW = 25
 WARM_UP = 20
 LEAST_RATE = 0.005
+LEAST_DECAY = 50
 AVERAGE = 0.1  # share of the last steps over which weights are averaged
 
 
@@ -28,15 +29,15 @@ class Plan:
     """How to train: ``steps`` at most, ``particles`` per step, ``rate`` of frames, ``lr`` of networks.
 
     A plateau is reached when the means of three successive windows of 25 steps differ by less than the larger of
-    ``tolerance`` nats and two Monte Carlo errors; the last third of the steps then lets all rates fall to zero along
-    a cosine. ``clip`` bounds the gradient norm of the networks, ``limit`` a natural-gradient step.
+    ``tolerance`` nats and two Monte Carlo errors. From there, or from two thirds of the way, all rates fall to zero
+    along a cosine: noise, not distance, is what keeps the ELBO down by then. ``clip`` bounds the gradient norm of the
+    networks, ``limit`` a natural-gradient step.
     """
 
     steps: int
     particles: int
     rate: float
     lr: float
-    frame_steps: int = 0
     tolerance: float = 0.02
     clip: float = 5.0
     limit: float = 1.0
@@ -44,16 +45,29 @@ class Plan:
 
 @dataclass
 class Trained:
-    """What training saw: the ELBO of each step, steps until the plateau (or None) and in all."""
+    """What training saw: the ELBO of each step and its Monte Carlo error."""
 
     elbo: list[float] = field(default_factory=list)
     error: list[float] = field(default_factory=list)
-    plateau: int | None = None
 
     @property
     def steps(self) -> int:
         """How many steps were taken."""
         return len(self.elbo)
+
+    def mean(self, begin: int, end: int) -> tuple[float, float]:
+        """Return the mean ELBO of some steps, and its Monte Carlo error."""
+        count = max(end - begin, 1)
+        error = math.sqrt(sum(one * one for one in self.error[begin:end])) / count
+        return sum(self.elbo[begin:end]) / count, error
+
+    def rise(self) -> tuple[float, float]:
+        """Return by how much the last tenth of the steps lies above the tenth before, and the error of that."""
+        part = max(self.steps // 10, 1)
+        (last, error), (before, other) = self.mean(self.steps - part, self.steps), self.mean(
+            self.steps - 2 * part, self.steps - part
+        )
+        return last - before, math.hypot(error, other)
 
 
 def train(guide: Guide, pick: Callable[[int], Climb], plan: Plan, generator: torch.Generator) -> Trained:
@@ -68,24 +82,24 @@ def train(guide: Guide, pick: Callable[[int], Climb], plan: Plan, generator: tor
     """
     trained = Trained()
     weights = guide.parameters()
-    optimiser = torch.optim.Adam(weights, lr=plan.lr, betas=(0.9, 0.99)) if weights else None
-    decay = max(plan.steps // 3, 1)
-    end, hold, step = plan.steps, plan.steps - decay, 0
+    optimiser = torch.optim.Adam(weights, lr=plan.lr, betas=(0.9, 0.99), fused=True) if weights else None
+    step, end = 0, plan.steps
+    hold = end - max(end // 3, 1)
     average = _Average()
     while step < end:
         share = 1.0 if step < hold else 0.5 * (1.0 + math.cos(math.pi * (step - hold) / (end - hold)))
         rate = LEAST_RATE + (plan.rate - LEAST_RATE) * share
         gap = guide.climb(pick(step), guide.noise(plan.particles, generator), rate, plan.limit)
-        if optimiser is not None and step >= plan.frame_steps:
+        if optimiser is not None:
             torch.nn.utils.clip_grad_norm_(weights, plan.clip)
-            warm = min(1.0, (step - plan.frame_steps + 1) / WARM_UP)
+            warm = min(1.0, (step + 1) / WARM_UP)
             optimiser.param_groups[0]["lr"] = plan.lr * warm * share
             optimiser.step()
         _note(trained, gap)
         step += 1
         if step < hold and _is_flat(trained, plan):
-            trained.plateau, hold, end = step, step, step + decay
-        if step > end - max(1, int(AVERAGE * decay)):
+            hold, end = step, min(end, step + max(step // 2, LEAST_DECAY))
+        if step > end - max(1, int(AVERAGE * (end - hold))):
             average.add(guide.state())
     guide.load(average.mean())
     return trained
@@ -100,12 +114,11 @@ def _note(trained: Trained, gap: Tensor) -> None:
 def _is_flat(trained: Trained, plan: Plan) -> bool:
     """Return whether three successive windows agree; looked at once per window, after the warm-up."""
     steps = trained.steps
-    if steps % WINDOW or steps < plan.frame_steps + WARM_UP + 3 * WINDOW:
+    if steps % WINDOW or steps < WARM_UP + 3 * WINDOW:
         return False
-    parts = [slice(steps - k * WINDOW, steps - (k - 1) * WINDOW) for k in (3, 2, 1)]
-    means = [sum(trained.elbo[part]) / WINDOW for part in parts]
-    errors = [math.sqrt(sum(e * e for e in trained.error[part])) / WINDOW for part in parts]
-    allowed = max(plan.tolerance, 2.0 * math.sqrt(2.0) * max(errors))
+    windows = [trained.mean(steps - k * WINDOW, steps - (k - 1) * WINDOW) for k in (3, 2, 1)]
+    means = [mean for mean, _ in windows]
+    allowed = max(plan.tolerance, 2.0 * math.sqrt(2.0) * max(error for _, error in windows))
     return max(means) - min(means) < allowed
 
 
