@@ -33,6 +33,7 @@ __all__ = ["Marginal", "Settings", "run"]
 FINE = 4001
 REACH = 5.0
 FARTHEST = 30.0
+TOLERANCE = 1e-4
 WIDE = 100.0
 
 
@@ -266,7 +267,7 @@ def _climb(held: Held, guess: Tensor, previous: Tensor, stream: Stream) -> Optim
     target = Target(held, device=stream.device)
     for z in (guess, previous):
         if bool(torch.isfinite(target.log_density(z[None]))[0]):
-            return climb(target, z)
+            return climb(target, z, tolerance=TOLERANCE, near=True)
     return None
 
 

@@ -23,6 +23,8 @@ __all__ = ["Node", "Quadrature", "integrate", "laplace_log_z"]
 
 STEP = 0.4
 LONGEST = 1.5
+TOLERANCE = 1e-3
+SETTLED = 0.2
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,11 @@ class _Evidence:
         model = hook(self.model, "at")(values)
         near = min(self.known, key=lambda item: float(((item[0] - theta) ** 2).sum()), default=None)
         start = self.start if near is None else near[2].z
-        return values, model, climb(Target(model, device=self.device), start)
+        return (
+            values,
+            model,
+            climb(Target(model, device=self.device), start, tolerance=TOLERANCE, near=near is not None),
+        )
 
     def __call__(self, theta: np.ndarray) -> float:
         """Return log evidence plus log hyper-prior, both in theta."""
@@ -94,10 +100,10 @@ def _expand(evidence: _Evidence, theta: np.ndarray, step: float) -> tuple[float,
     hessian = np.diag((ahead - 2 * centre + behind) / step**2)
     for i, j in itertools.combinations(range(size), 2):
         corner = evidence(theta + axes[i] + axes[j])
-        mixed = (corner - ahead[i] - ahead[j] + centre) / step**2
+        bend = (corner - ahead[i] - ahead[j] + centre) / step**2
         # a one-sided mixed difference carries third-order terms; average with the opposite corner
         opposite = (evidence(theta - axes[i] - axes[j]) - behind[i] - behind[j] + centre) / step**2
-        hessian[i, j] = hessian[j, i] = 0.5 * (mixed + opposite)
+        hessian[i, j] = hessian[j, i] = 0.5 * (bend + opposite)
     return centre, gradient, hessian
 
 
@@ -110,7 +116,7 @@ def _ascend(evidence: _Evidence, theta: np.ndarray, most: int = 8) -> tuple[np.n
         lengths = np.maximum(lengths, 0.3)
         scale = axes / np.sqrt(lengths)
         norm = float(np.linalg.norm(scale.T @ gradient))
-        if norm < 0.15:
+        if norm < SETTLED:
             break
         move = scale @ (scale.T @ gradient)
         move *= min(1.0, LONGEST / float(np.abs(move).max()))

@@ -57,7 +57,7 @@ def settle(model: Model, z: Tensor, stream: Stream) -> Quadrature:
 
 def optimum_checks(optimum: Optimum) -> list[Check]:
     """Return the checks on a mode: last gain, Newton decrement, positive definite information."""
-    stopped = optimum.last_gain < 0.1 and optimum.decrement < 1e-3
+    stopped = optimum.last_gain < 0.1 and optimum.decrement < 1e-2
     return [
         Check(
             "last gain",

@@ -80,7 +80,7 @@ def factorise_information(information: Tensor) -> tuple[Tensor, bool]:
     return torch.linalg.cholesky(covariance), is_definite
 
 
-def climb(target: Target, z: Tensor, steps: int = 30, tolerance: float = 1e-6) -> Optimum:
+def climb(target: Target, z: Tensor, steps: int = 30, tolerance: float = 1e-6, *, near: bool = False) -> Optimum:
     """Climb from one point by Newton steps to the nearest optimum.
 
     The first steps use the Fisher metric, which is positive definite wherever they begin; once the decrement is below
@@ -94,11 +94,13 @@ def climb(target: Target, z: Tensor, steps: int = 30, tolerance: float = 1e-6) -
     z : (d,) start
     steps : at most so many
     tolerance : nats
+    near : begin with the observed information, for a start close to the optimum
     """
     z = z.detach().to(torch.float64)
     first = value = float(target.log_density(z[None])[0])
     gain = decrement = float("inf")
-    observed, count = False, 0
+    observed, count = near, 0
+    local: Quadratic | None = None
     while count < steps:
         count += 1
         local = expand(target, z, observed)
@@ -112,7 +114,10 @@ def climb(target: Target, z: Tensor, steps: int = 30, tolerance: float = 1e-6) -
         observed = observed or decrement < 1.0 or not 0.35 < gain / decrement < 0.7
         if gain == 0.0:
             break
-    factor, is_definite = factorise_information(expand(target, z, True).information)
+        local = None
+    # where the last step was small enough, the information there is known already
+    last = local.information if local is not None and observed else expand(target, z, True).information
+    factor, is_definite = factorise_information(last)
     if not is_definite and hook(target.model, "information") is not None:
         factor, _ = factorise_information(expand(target, z, False).information)
     return Optimum(z, value, factor, is_definite, value - first, gain, decrement, count)
