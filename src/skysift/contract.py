@@ -42,7 +42,10 @@ class Model(Protocol):
     * ``minibatch(size, generator) -> Model``: a random part of the data, log likelihood scaled by N/B.
     """
 
-    parameters: Parameters
+    @property
+    def parameters(self) -> Parameters:
+        """Every free number, in order."""
+        ...
 
     def log_likelihood(self, values: Values) -> torch.Tensor:
         """(batch, ...) in, (batch,) out; float64; -inf for impossible data, never NaN."""
