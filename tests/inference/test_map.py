@@ -10,6 +10,7 @@ from tests.contracts.toys import Constant, Gaussian, Patchy, PoissonField, TwoMo
 from skysift.errors import NumericsError
 from skysift.inference import Start, Stream
 from skysift.inference import map as engine
+from skysift.inference.starts import draw_starts
 from skysift.inference.target import Target
 
 
@@ -62,13 +63,13 @@ def test_work_does_not_grow():
 
 def test_long_fields_start_at_zero(seed):
     target = Target(PoissonField())
-    points = engine.draw_starts(target, 8, Start(mode=torch.ones(33, dtype=torch.float64)), Stream(seed))
+    points = draw_starts(target, 8, Start(mode=torch.ones(33, dtype=torch.float64)), Stream(seed))
     fields = target.parameters.block_mask("field")
     assert points.shape == (4 + 1 + 8, 33)
     assert (points[-8:, fields] == 0).all()
     assert (points[-8:, ~fields].std(0) > 0.3).all()
     assert (points[4] == 1).all()
-    short = engine.draw_starts(Target(Constant()), 8, Start(), Stream(seed))
+    short = draw_starts(Target(Constant()), 8, Start(), Stream(seed))
     assert (short.std(0) > 0.3).all()
 
 

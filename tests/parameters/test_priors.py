@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from tests.contracts.prior_contract import PriorContract, ScalarPriorContract
 
 from skysift.errors import InputError
 from skysift.parameters.priors import (
@@ -18,7 +19,6 @@ from skysift.parameters.priors import (
     StandardNormal,
     Uniform,
 )
-from tests.contracts.prior_contract import PriorContract, ScalarPriorContract
 
 
 class TestStandardNormal(ScalarPriorContract):

@@ -13,9 +13,9 @@ from skysift.errors import NumericsError
 from skysift.inference import convergence
 from skysift.inference.engine import Result
 from skysift.inference.leapfrog import Chains, StepSearch, Transition, Whitening, place_chains, recentre, transit
-from skysift.inference.map import draw_starts
 from skysift.inference.newton import climb
 from skysift.inference.result import factorise_covariance
+from skysift.inference.starts import draw_starts
 from skysift.inference.target import Target
 from skysift.inference.verdict import check_chains, is_settled
 
@@ -176,9 +176,7 @@ class _Sampler:
         if not effective > size:
             return False
         flat = seen.reshape(-1, size)
-        share = size / (effective + size)
-        covariance = (1.0 - share) * torch.cov(flat.T).reshape(size, size)
-        covariance += share * torch.eye(size, dtype=flat.dtype, device=flat.device)
+        covariance = _shrink(torch.cov(flat.T).reshape(size, size), effective)
         old = self.whitening
         self.whitening = Whitening(old.to_z(flat.mean(0)), old.factor @ torch.linalg.cholesky(covariance))
         self.chains = recentre(self.chains, old, self.whitening)
@@ -192,6 +190,25 @@ class _Sampler:
             z.append(self.whitening.to_z(self.chains.w))
             density.append(self.chains.log_density)
         return _Block(z, density, transitions, self.leapfrogs - before)
+
+
+def _shrink(covariance: Tensor, effective: float) -> Tensor:
+    """Shrink the covariance of draws in whitened coordinates towards a multiple of one by what is noise in it.
+
+    The noise of ``effective`` independent draws about a multiple m of one is m² (d + 1) / n per dimension; if the
+    draws scatter no more than that, the old coordinates were right and stay.
+
+    References
+    ----------
+    Ledoit & Wolf 2004, Journal of Multivariate Analysis 88, 365
+    """
+    size = len(covariance)
+    one = torch.eye(size, dtype=covariance.dtype, device=covariance.device)
+    scale = covariance.diagonal().mean()
+    scatter = float(((covariance - scale * one) ** 2).sum() / size)
+    noise = float(scale) ** 2 * (size + 1) / effective
+    share = min(1.0, noise / max(scatter, 1e-300))
+    return (1.0 - share) * covariance + share * scale * one
 
 
 def _diagnose(blocks: list[_Block]) -> tuple[dict[str, Tensor], list[Check]]:
