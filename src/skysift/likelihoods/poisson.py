@@ -13,7 +13,8 @@ def poisson_log_likelihood(counts: Tensor, expected: Tensor) -> Tensor:
 
     .. math:: \ln L = \sum_p d_p \ln\mu_p - \mu_p - \ln\Gamma(d_p + 1), \qquad 0 \ln 0 = 0
 
-    Impossible data (counts where nothing is expected, or a negative expectation) give -inf, never NaN.
+    Impossible data (counts where nothing is expected, or an expectation that is negative or not finite) give -inf,
+    never NaN.
 
     Parameters
     ----------
@@ -31,8 +32,10 @@ def poisson_log_likelihood(counts: Tensor, expected: Tensor) -> Tensor:
     """
     constant = torch.lgamma(counts + 1.0).sum()
     if bool((expected > 0).all()):
-        return expected.log() @ counts - expected.sum(-1) - constant
-    possible = (expected > 0) | ((expected == 0) & (counts == 0))
+        total = expected.log() @ counts - expected.sum(-1) - constant
+        # an infinite expectation leaves inf - inf behind
+        return torch.where(torch.isnan(total), -torch.inf, total)
+    possible = ((expected > 0) & (expected < torch.inf)) | ((expected == 0) & (counts == 0))
     terms = torch.xlogy(counts, torch.where(possible, expected, 1.0)) - expected
     return torch.where(possible.all(-1), terms.sum(-1) - constant, -torch.inf)
 
