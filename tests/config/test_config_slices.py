@@ -67,7 +67,8 @@ def test_a_step_finds_what_it_needs(slices, tmp_path):
     assert observation.sidebands.template == "nfw_squared"
 
     simulate = read(slices, tmp_path, "simulate-a")
-    assert (simulate.name, simulate.data_names) == ("a", ["a-000"])
+    assert simulate.name == "a"
+    assert [simulate.is_own(name) for name in ("a-000", "b-000", "a-x", "a-1")] == [True, False, False, False]
     assert {name: (part.template, part.norm) for name, part in simulate.truth.items()} == {
         "gce": ("nfw_squared", 0.9), "diffuse_gas": ("diffuse_gas", 8),
     }  # fmt: skip
@@ -110,7 +111,7 @@ def change(path, value):
         (["fits", "mvn", 1, "svi", "guide"], "iaf", {"fit-mvn"}),
         (["fits", "old", "recipe"], {"name": "legacy", "steps": 1}, {"fit-old"}),
         (["fits", "best", 0], {"map": {"starts": 2}}, {"fit-best", "sidebands-best"}),
-        (["simulate", "sets", "a", "replicates"], 2, {"simulate-a", "report"}),
+        (["simulate", "sets", "a", "replicates"], 2, {"report"}),
         (["observation", "region", "radius"], "10 deg", {"observation"}),
         (["threads"], 2, {"fit-mvn", "fit-old", "fit-best", "sidebands-best"}),
     ],

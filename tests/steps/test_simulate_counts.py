@@ -32,7 +32,7 @@ def write_slices(folder, data="synthetic", nside=16, truth=None, **observation):
     head = {"run": "test", "seed": 3}
     (folder / "observation.yaml").write_text(json.dumps({**head, "observation": sky, "templates": TEMPLATES}))
     parts = {name: {"norm": norm, "template": template} for name, (norm, template, _) in TRUTH.items()}
-    content = {**head, "name": "model_o", "replicates": 3, "truth": truth or parts}
+    content = {**head, "name": "model_o", "truth": truth or parts}
     (folder / "simulate.yaml").write_text(json.dumps(content))
 
 

@@ -94,21 +94,18 @@ class SimulateSlice(Section):
     ----------
     run, seed : of the analysis
     name : of the set
-    replicates : how many data sets
     truth : name in the configuration (component or template) to `TrueComponent`
-    data_names : ``<name>-000``, ``<name>-001``, ...
     """
 
     run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
     seed: Integer = key(REQUIRED, "seed of the run", example=1)
     name: Name = key(REQUIRED, "name of the set", example="simulated")
-    replicates: PositiveInteger = key(REQUIRED, "number of data sets", example=20)
     truth: dict[Name, TrueComponent] = key(REQUIRED, "what is drawn", example={})
 
-    @property
-    def data_names(self) -> list[str]:
-        """Names of the data sets."""
-        return [f"{self.name}-{number:03d}" for number in range(self.replicates)]
+    def is_own(self, data: str) -> bool:
+        """Whether a data set of this name belongs to the set: ``<name>-000``, ``<name>-001``, ..."""
+        head, _, number = data.rpartition("-")
+        return head == self.name and number.isdigit() and len(number) >= 3
 
 
 class FitSlice(Section):
@@ -246,7 +243,6 @@ def _simulate(analysis: Analysis, name: str, chosen: SimulateSet) -> SimulateSli
         run=analysis.run,
         seed=analysis.seed,
         name=name,
-        replicates=chosen.replicates,
         truth=_truth(analysis, chosen),
     )
 

@@ -18,6 +18,7 @@ from skysift.inference.hyper import Node, Quadrature, laplace_log_z
 from skysift.inference.importance import Proposal, weigh
 from skysift.inference.laplace import find_start, node_traces, optimum_checks, settle
 from skysift.inference.newton import Optimum, climb
+from skysift.inference.progress import follow
 from skysift.inference.target import Target
 from skysift.parameters import Parameters
 from skysift.parameters.priors import Normal
@@ -174,12 +175,16 @@ def _profiles(quadrature: Quadrature, parameters: Parameters, settings: Settings
     order = sorted(range(len(quadrature.nodes)), key=lambda k: -quadrature.nodes[k].log_weight)
     done: dict[int, _Profile] = {}
     held = 0.0
-    for k in order:
-        if held >= settings.profiled and done:
-            done[k] = _transfer(done[order[0]], quadrature.nodes[order[0]], quadrature.nodes[k], parameters, settings)
-        else:
-            done[k] = _profile(quadrature.nodes[k], parameters, settings, stream.child(f"node-{k}"))
-            held += math.exp(quadrature.nodes[k].log_weight)
+    with follow(f"grid over {settings.parameter}", len(order)) as update:
+        for k in order:
+            if held >= settings.profiled and done:
+                done[k] = _transfer(
+                    done[order[0]], quadrature.nodes[order[0]], quadrature.nodes[k], parameters, settings
+                )
+            else:
+                done[k] = _profile(quadrature.nodes[k], parameters, settings, stream.child(f"node-{k}"))
+                held += math.exp(quadrature.nodes[k].log_weight)
+            update(len(done))
     return [done[k] for k in range(len(order))]
 
 

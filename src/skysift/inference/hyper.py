@@ -12,6 +12,7 @@ import torch
 
 from skysift.contract import Model, hook
 from skysift.inference.newton import Optimum, climb
+from skysift.inference.progress import follow
 from skysift.inference.target import Target
 
 if TYPE_CHECKING:
@@ -149,16 +150,18 @@ def integrate(model: Model, start: Tensor, count: int, device: str = "cpu") -> Q
     points, weights = np.polynomial.hermite_e.hermegauss(count)
     log_weights = np.log(weights / weights.sum())
     nodes, terms = [], []
-    for index in itertools.product(range(count), repeat=size):
-        x = points[list(index)]
-        place = theta + scale @ x
-        values, fixed, optimum = evidence.at(place)
-        log_z = laplace_log_z(optimum)
-        prior = float(evidence.hyper.log_density(torch.as_tensor(place)[None])[0])
-        spread = 0.5 * float(x @ x) + 0.5 * size * math.log(2 * math.pi) + float(np.linalg.slogdet(scale)[1])
-        terms.append(log_z + prior + sum(log_weights[list(index)]) + spread)
-        nodes.append(Node(torch.as_tensor(place), values, fixed, optimum, log_z, 0.0))
-        evidence.known.append((place, log_z + prior, optimum))
+    with follow("hyper-parameters", count**size) as update:
+        for index in itertools.product(range(count), repeat=size):
+            x = points[list(index)]
+            place = theta + scale @ x
+            values, fixed, optimum = evidence.at(place)
+            log_z = laplace_log_z(optimum)
+            prior = float(evidence.hyper.log_density(torch.as_tensor(place)[None])[0])
+            spread = 0.5 * float(x @ x) + 0.5 * size * math.log(2 * math.pi) + float(np.linalg.slogdet(scale)[1])
+            terms.append(log_z + prior + sum(log_weights[list(index)]) + spread)
+            nodes.append(Node(torch.as_tensor(place), values, fixed, optimum, log_z, 0.0))
+            evidence.known.append((place, log_z + prior, optimum))
+            update(len(nodes), log_z=log_z)
     total = float(np.logaddexp.reduce(terms))
     weighted = [
         Node(node.theta, node.values, node.model, node.optimum, node.log_z, term - total)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from skysift.config import load_slice
 from skysift.errors import InputError
+from skysift.steps.progress import Progress
 from skysift.storage.hdf5 import check_writable, collect
 from skysift.storage.posterior import write_posterior
 
@@ -53,13 +54,15 @@ def run(config: Path, observation: Path, data: Path, out: Path) -> None:
         return
     from skysift.inference import sequence
     from skysift.inference.engine import Stream
+    from skysift.inference.progress import observe
     from skysift.models import build
 
     began = time.process_time(), time.perf_counter()
     stream = Stream(settings.seed, ("fit", settings.name, counts.name), device)
     model, notes, hyper = prepare_model(build(settings, looked_at, counts, device=device), settings, stream)
     steps = [(step.name, engine_settings(step)) for step in settings.sequence]
-    results = sequence.run(model, steps, stream)
+    with observe(Progress):
+        results = sequence.run(model, steps, stream)
     spent = {"cpu_s": time.process_time() - began[0], "wall_s": time.perf_counter() - began[1]}
     names = {name: part.template for name, part in settings.model.components.items()}
     posterior = gather_posterior(model, results, looked_at, counts, origin, stream, spent, names)

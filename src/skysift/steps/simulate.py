@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skysift.config import load_slice
-from skysift.errors import InputError, nearest
+from skysift.errors import InputError
 from skysift.instruments.fermi import Observation, read_observation, write_counts
 from skysift.instruments.fermi.drawing import simulate_counts
 from skysift.storage.hdf5 import check_writable, collect
@@ -39,11 +39,9 @@ def run(config: Path, observation: Path, data: str, out: Path) -> None:
     """
     check_writable(out)
     settings = load_slice(config, "simulate")
-    if data not in settings.data_names:
-        raise InputError(
-            config, "--data", data, f"a data set of '{settings.name}'; {nearest(data, settings.data_names)}",
-            "correct the name, or ask for more replicates",
-        )  # fmt: skip
+    if not settings.is_own(data):
+        wanted = f"{settings.name}-000, {settings.name}-001, ..."
+        raise InputError(config, "--data", data, wanted, "correct the name, or take the slice of its set")
     looked_at = read_observation(observation)
     counts = simulate_counts(
         data,
