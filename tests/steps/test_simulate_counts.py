@@ -128,7 +128,7 @@ def test_modulated_components_keep_their_field(small):
 
 
 def test_unknown_data_set_and_template_are_refused(small):
-    with pytest.raises(InputError, match="did you mean 'model_o-001'"):
+    with pytest.raises(InputError, match="model_o-000, model_o-001"):
         simulate.run(small / "simulate.yaml", small / "observation.h5", "model_o-01", small / "x.h5")
     write_slices(small, truth={"gce": {"template": "disk", "norm": 1.0}})
     with pytest.raises(InputError, match=r"simulate.truth.gce[\s\S]*'disk'"):
