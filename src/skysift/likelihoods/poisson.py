@@ -5,10 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["poisson_curvature", "poisson_log_likelihood", "poisson_residual"]
+__all__ = ["poisson_constant", "poisson_curvature", "poisson_log_likelihood", "poisson_residual"]
 
 
-def poisson_log_likelihood(counts: Tensor, expected: Tensor) -> Tensor:
+def poisson_constant(counts: Tensor) -> Tensor:
+    r"""Return :math:`\sum_p \ln\Gamma(d_p + 1)`, the part of the log likelihood that knows no expectation, ()."""
+    return torch.lgamma(counts + 1.0).sum()
+
+
+def poisson_log_likelihood(counts: Tensor, expected: Tensor, constant: Tensor | None = None) -> Tensor:
     r"""Sum the Poisson log probability over the last axis.
 
     .. math:: \ln L = \sum_p d_p \ln\mu_p - \mu_p - \ln\Gamma(d_p + 1), \qquad 0 \ln 0 = 0
@@ -20,6 +25,7 @@ def poisson_log_likelihood(counts: Tensor, expected: Tensor) -> Tensor:
     ----------
     counts : (data,), counts, float64
     expected : (batch, data), counts
+    constant : (), `poisson_constant` where it is known
 
     Returns
     -------
@@ -30,8 +36,8 @@ def poisson_log_likelihood(counts: Tensor, expected: Tensor) -> Tensor:
     >>> poisson_log_likelihood(torch.tensor([0.0, 2.0]), torch.tensor([[0.0, 2.0], [1.0, 0.0]]))
     tensor([-1.3069,    -inf])
     """
-    constant = torch.lgamma(counts + 1.0).sum()
-    if bool((expected > 0).all()):
+    constant = poisson_constant(counts) if constant is None else constant
+    if is_possible(expected):
         total = expected.log() @ counts - expected.sum(-1) - constant
         # an infinite expectation leaves inf - inf behind
         return torch.where(torch.isnan(total), -torch.inf, total)
@@ -52,8 +58,8 @@ def poisson_residual(counts: Tensor, expected: Tensor) -> Tensor:
     -------
     (batch, data)
     """
-    if bool((expected > 0).all()):
-        return counts / expected - 1.0
+    if is_possible(expected):
+        return (counts / expected).sub_(1.0)
     return torch.where(expected > 0, counts / torch.where(expected > 0, expected, 1.0) - 1.0, 0.0)
 
 
@@ -72,3 +78,8 @@ def poisson_curvature(counts: Tensor, expected: Tensor, *, observed: bool) -> Te
     """
     safe = torch.where(expected > 0, expected, 1.0)
     return torch.where(expected > 0, (counts / safe if observed else torch.ones_like(safe)) / safe, 0.0)
+
+
+def is_possible(expected: Tensor) -> bool:
+    """Tell whether something is expected everywhere; one pass, and False for NaN."""
+    return expected.numel() == 0 or bool(expected.amin() > 0)

@@ -66,35 +66,30 @@ class Term:
     def evaluate(self, values: Values, start: int, stop: int) -> Tensor:
         """Return f at pixels start to stop, (B, 1 or E, p)."""
         weights, _ = self.weights(values)
-        return self.scale(values) * self._combine(self._mixed(values), weights, start, stop)
+        return self._combine(self.scale(values) * self._mixed(values), weights, start, stop)
 
     def _combine(self, vector: Tensor, weights: Tensor, start: int, stop: int) -> Tensor:
-        total = 0.0
-        for k, table in enumerate(self.tables):
-            part = vector @ table.rows(start, stop).T
-            total = total + (part if len(self.tables) == 1 else weights[:, k, None, None] * part)
-        assert isinstance(total, Tensor)  # noqa: S101 - there is at least one table
+        # factors go on the few numbers of the vector, not on the many of the pixels
+        parts = [vector] if len(self.tables) == 1 else [w[:, None, None] * vector for w in weights.unbind(1)]
+        products = [part @ table.rows(start, stop).T for part, table in zip(parts, self.tables, strict=True)]
+        total = products[0]
+        for product in products[1:]:
+            total += product
         return total
 
     def pull_back(self, values: Values, slope: Tensor, start: int, stop: int) -> dict[str, Tensor]:
         """Return gradients of a sum whose derivative in f is ``slope``, (B, E, p), by parameter name."""
-        if self.mixing is None:
+        if self.mixing is None and slope.shape[1] > 1:
             slope = slope.sum(1, keepdim=True)
         weights, bend = self.weights(values)
         scale, mixed = self.scale(values), self._mixed(values)
-        back, change = 0.0, 0.0
-        for k, table in enumerate(self.tables):
-            rows = table.rows(start, stop)
-            part = slope @ rows
-            back = back + (part if len(self.tables) == 1 else weights[:, k, None, None] * part)
-            if self.lengthscale is not None:
-                change = change + bend[:, k] * (part * mixed).sum((1, 2))
-        assert isinstance(back, Tensor)  # noqa: S101
+        parts = [slope @ table.rows(start, stop) for table in self.tables]
+        back = parts[0] if len(parts) == 1 else (weights[..., None, None] * torch.stack(parts, 1)).sum(1)
         grads = {}
         if isinstance(self.variance, str):
             grads[self.variance] = 0.5 * (back * mixed).sum((1, 2)) / scale[:, 0, 0]
         if self.lengthscale is not None:
-            grads[self.lengthscale] = scale[:, 0, 0] * change
+            grads[self.lengthscale] = scale[:, 0, 0] * torch.einsum("bk,kbfm,bfm->b", bend, torch.stack(parts), mixed)
         back = scale * back
         grads[self.vector] = back[:, 0] if self.mixing is None else torch.einsum("ef,bem->bfm", self.mixing, back)
         return grads
@@ -170,6 +165,13 @@ class Field:
     def row_count(self) -> int:
         """Number of places where the field is evaluated."""
         return len(self.terms[0].tables[0].pixels)
+
+    @property
+    def block(self) -> int:
+        """Most pixels to ask for at a time."""
+        if self.groups is not None:
+            return len(self.groups)
+        return min(table.block for term in self.terms for table in term.tables)
 
     def rows(self, start: int, stop: int) -> tuple[int, int]:
         """Return the range of rows that pixels start to stop need."""

@@ -9,15 +9,22 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from skysift.contract import Curvature, count_rows
-from skysift.likelihoods.poisson import poisson_curvature, poisson_log_likelihood, poisson_residual
+from skysift.likelihoods.poisson import (
+    poisson_constant,
+    poisson_curvature,
+    poisson_log_likelihood,
+    poisson_residual,
+)
 from skysift.models.fields import Field
 from skysift.parameters import Parameters
 
 __all__ = ["Component", "TemplateModel"]
 
 BLOCK_BYTES = 2**28
+LEAST_BLOCK = 1024
 Values = Mapping[str, Tensor]
 
 
@@ -49,6 +56,11 @@ class Component:
     def slope(self, values: Values) -> Tensor:
         """Return c, (B or 1, 1, 1)."""
         return _number(self.coefficient, values, self.template)
+
+    def exponent(self, values: Values, f: Tensor) -> Tensor:
+        """Return a + c f for f (B, 1 or E, p): f itself where a = 0 and c = 1, for every pass over pixels costs."""
+        moved = f if self.coefficient == 1.0 else self.slope(values) * f
+        return moved if self.mean is None else moved + _number(self.mean, values, f)
 
 
 def _number(source: float | str, values: Values, like: Tensor) -> Tensor:
@@ -149,8 +161,7 @@ class TemplateModel:
             for item in self.components:
                 if item.field is not None:
                     f = self.fields[item.field].evaluate(values, start, stop)
-                    mean = _number(item.mean, values, f) if item.mean else 0.0
-                    parts.setdefault(item.name, []).append(torch.exp(mean + item.slope(values) * f))
+                    parts.setdefault(item.name, []).append(torch.exp(item.exponent(values, f)))
         return {name: torch.cat(blocks, -1) for name, blocks in parts.items()}
 
     def at(self, values: Values) -> TemplateModel:
@@ -201,68 +212,74 @@ class TemplateModel:
 
     def _blocks(self, rows: int) -> Iterator[tuple[int, int]]:
         bands, count = self.counts.shape
-        block = max(1024, BLOCK_BYTES // (8 * bands * max(1, rows) * (4 + 2 * len(self.fields))))
+        block = max(LEAST_BLOCK, BLOCK_BYTES // (8 * bands * max(1, rows) * (4 + 2 * len(self.fields))))
+        block = min([block, *(item.block for item in self.fields.values())])
         for start in range(0, count, block):
             yield start, min(start + block, count)
+
+    @cached_property
+    def _rigid(self) -> tuple[tuple[Component, ...], Tensor]:
+        """Return the components without a field, and their templates as one matrix per energy, (E, n, P)."""
+        rigid = tuple(item for item in self.components if item.field is None)
+        empty = self.counts.new_zeros(self.counts.shape[0], 0, self.pixel_count)
+        return rigid, torch.stack([item.template for item in rigid], 1) if rigid else empty
+
+    @cached_property
+    def _constants(self) -> dict[tuple[int, int], Tensor]:
+        """Return the constant of the log likelihood by range of pixels; filled as ranges are met."""
+        return {}
 
     def _glows(self, values: Values, start: int, stop: int) -> list[Glow]:
         fields = {name: item.evaluate(values, start, stop) for name, item in self.fields.items()}
         glows = []
         for item in self.components:
-            if item.field is None:
-                continue
-            f = fields[item.field]
-            mean = _number(item.mean, values, f) if item.mean else 0.0
-            glows.append(Glow(item, f, item.template[:, start:stop] * torch.exp(mean + item.slope(values) * f)))
+            if item.field is not None:
+                f = fields[item.field]
+                glows.append(Glow(item, f, item.template[:, start:stop] * torch.exp(item.exponent(values, f))))
         return glows
 
     def _expected(self, values: Values, start: int, stop: int) -> tuple[Tensor, list[Glow]]:
-        rigid = [item for item in self.components if item.field is None]
-        bands = self.counts.shape[0]
-        total = self.counts.new_zeros(count_rows(values), bands, stop - start)
+        rigid, templates = self._rigid
+        rows, bands = count_rows(values), self.counts.shape[0]
         if rigid:
-            norms = torch.stack([item.amplitude(values)[..., 0].expand(len(total), bands) for item in rigid], 1)
-            templates = torch.stack([item.template[:, start:stop] for item in rigid])
-            total = torch.einsum("bne,nep->bep", norms, templates)
+            norms = [item.amplitude(values)[..., 0].expand(rows, bands) for item in rigid]
+            total = (torch.stack(norms, 2).transpose(0, 1) @ templates[..., start:stop]).transpose(0, 1)
+        else:
+            total = self.counts.new_zeros(rows, bands, stop - start)
         glows = self._glows(values, start, stop)
         for glow in glows:
-            total = total + glow.component.amplitude(values) * glow.shape
+            total.addcmul_(glow.component.amplitude(values), glow.shape)
         return total, glows
 
     def _sum(self, values: Values, *, want_gradient: bool) -> tuple[Tensor, Tensor]:
         rows = count_rows(values)
         total = self.counts.new_zeros(rows)
         grads = {name: torch.zeros_like(values[name]) for name in self.parameters.names} if want_gradient else {}
-        for start, stop in self._blocks(rows):
-            expected, glows = self._expected(values, start, stop)
-            counts = self.counts[:, start:stop]
-            total = total + poisson_log_likelihood(counts.flatten(), expected.flatten(1))
+        for place in self._blocks(rows):
+            expected, glows = self._expected(values, *place)
+            counts = self.counts[:, slice(*place)]
+            if place not in self._constants:
+                self._constants[place] = poisson_constant(counts)
+            total += poisson_log_likelihood(counts.flatten(), expected.flatten(1), self._constants[place])
             if want_gradient:
-                self._add_gradient(grads, values, poisson_residual(counts, expected), glows, (start, stop))
+                self._add_gradient(grads, values, poisson_residual(counts, expected), glows, place)
         packed = self.parameters.pack(grads) if want_gradient else self.counts.new_zeros(0)
         return self.scale * total, self.scale * packed
 
     def _add_gradient(
         self, grads: dict[str, Tensor], values: Values, slope: Tensor, glows: list[Glow], place: tuple[int, int]
     ) -> None:
-        start, stop = place
-        rigid = [item for item in self.components if item.field is None and isinstance(item.norm, str)]
+        rigid, templates = self._rigid
         if rigid:
-            templates = torch.stack([item.template[:, start:stop] for item in rigid])
-            sums = torch.einsum("bep,nep->bne", slope, templates)
-            for k, item in enumerate(rigid):
-                _add(grads, item.norm, sums[:, k])
+            sums = slope.transpose(0, 1) @ templates[..., slice(*place)].transpose(1, 2)
+            for item, one in zip(rigid, sums.unbind(2), strict=True):
+                _add(grads, item.norm, one.T)
         pushes: dict[str, Tensor] = {}
-        for item, f, shape in glows:
-            pull = slope * shape
-            _add(grads, item.norm, pull.sum(-1))
-            push = item.amplitude(values) * pull
-            _add(grads, item.mean, push.sum(-1))
-            _add(grads, item.coefficient, (push * f).sum(-1))
-            assert item.field is not None  # noqa: S101 - glows are modulated components
-            pushes[item.field] = pushes.get(item.field, 0.0) + item.slope(values) * push  # type: ignore[operator]
+        for glow in glows:
+            name, push = str(glow.component.field), _pull_back(glow, grads, values, slope)
+            pushes[name] = pushes[name] + push if name in pushes else push
         for name, push in pushes.items():
-            for parameter, grad in self.fields[name].pull_back(values, push, start, stop).items():
+            for parameter, grad in self.fields[name].pull_back(values, push, *place).items():
                 if parameter in grads:
                     grads[parameter] += grad
 
@@ -285,6 +302,20 @@ class TemplateModel:
         return replace(self, counts=self.counts[:, index], components=parts, fields=fields, groups=groups, scale=scale)
 
 
+def _pull_back(glow: Glow, grads: dict[str, Tensor], values: Values, slope: Tensor) -> Tensor:
+    """Add the gradients of one modulated component's own numbers; return that in its field f, (B, E, p)."""
+    item, f, shape = glow
+    pull = slope * shape
+    if item.norm in grads:
+        _add(grads, item.norm, pull.sum(-1))
+    push = pull.mul_(item.amplitude(values))
+    if item.mean in grads:
+        _add(grads, item.mean, push.sum(-1))
+    if item.coefficient in grads:
+        _add(grads, item.coefficient, (push * f).sum(-1))
+    return push if item.coefficient == 1.0 else item.slope(values) * push
+
+
 def _add(grads: dict[str, Tensor], name: float | str | None, grad: Tensor) -> None:
     """Add (B, E) to a gradient of shape (B,) or (B, E); numbers that are fixed have none."""
     if isinstance(name, str) and name in grads:
@@ -303,6 +334,7 @@ class _LogLikelihood(torch.autograd.Function):
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: torch.autograd.function.FunctionCtx, upstream: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         (gradient,) = ctx.saved_tensors  # type: ignore[attr-defined]  # torch leaves it untyped
         return upstream[..., None] * gradient, None
