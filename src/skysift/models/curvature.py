@@ -183,24 +183,41 @@ class _Block:
         )
 
     def _add_mixed(self, information: Tensor, residual: Tensor) -> None:
-        """Add the mixed second derivatives of one modulated component's norm, mean and field."""
-        for (item, _, shape), lit in zip(self.glows, self.lit, strict=True):
+        r"""Add the mixed second derivatives of a modulated component's norm A, mean a, coefficient c and field f.
+
+        Of :math:`\mu = A T e^{a + c f}`, whose own second derivative in f is in `_bend`.
+        """
+        for (item, f, shape), lit in zip(self.glows, self.lit, strict=True):
             assert item.field is not None  # noqa: S101 - glows are modulated components
             field, places, columns = self.designs[item.field]
-            slope = float(item.slope(self.values))
-            small = self._columns_of(item.norm, shape[0].flatten()), self._columns_of(item.mean, lit)
-            for where, part in small:
-                mixed = -slope * self._collect(field, part * residual[:, None]).T @ columns
-                information[where[:, None], places] += mixed
-                information[places[:, None], where] += mixed.T
-            (norm, first), (mean, second) = small
-            if len(mean):
-                information[mean[:, None], mean] -= second.T @ residual[:, None]
-                cross = -(first * residual[:, None]).T.sum(1, keepdim=True)
-                information[norm[:, None], mean] += cross
-                information[mean[:, None], norm] += cross.T
+            slope, bare = float(item.slope(self.values)), shape[0].flatten()
+            high = f[0].expand(self.bands, -1).flatten()
+            names = (item.norm, item.mean, item.coefficient)
+            for name, with_field in zip(names, (slope * bare, slope * lit, (1.0 + slope * high) * lit), strict=True):
+                where, part = self._columns_of(name, with_field)
+                self._bend_pair(information, where, places, self._collect(field, part * residual[:, None]).T @ columns)
+            one = torch.ones_like(lit)
+            pairs = (
+                (item.norm, item.mean, bare),
+                (item.norm, item.coefficient, bare * high),
+                (item.mean, item.mean, 0.5 * lit),
+                (item.mean, item.coefficient, lit * high),
+                (item.coefficient, item.coefficient, 0.5 * lit * high**2),
+            )
+            for first, second, column in pairs:
+                where, part = self._columns_of(first, column)
+                other, _ = self._columns_of(second, one)
+                if len(other):
+                    self._bend_pair(information, where, other, part.T @ residual[:, None])
+
+    @staticmethod
+    def _bend_pair(information: Tensor, first: Tensor, second: Tensor, bend: Tensor) -> None:
+        """Take second derivatives (m, n) from both halves of the information."""
+        information[first[:, None], second] -= bend
+        information[second[:, None], first] -= bend.T
 
     def _columns_of(self, name: object, column: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the places (k,) of a parameter and the column (E p,), split where it has a number per energy bin."""
         parts: list[Tensor] = []
         mark = len(self.places)
         self._add_dense(parts, name, column.reshape(self.bands, -1))

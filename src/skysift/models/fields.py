@@ -98,8 +98,8 @@ class Term:
         """Return df/d(parameter) at one point: (name, (p or E p, numbers)); p rows when energies share the field."""
         weights, bend = self.weights(values)
         scale = float(self.scale(values).reshape(-1)[0])
-        rows = sum(float(weights[0, k]) * table.rows(start, stop) for k, table in enumerate(self.tables))
-        assert isinstance(rows, Tensor)  # noqa: S101
+        parts = [table.rows(start, stop)[None, None] for table in self.tables]
+        rows = parts[0][0, 0] if len(parts) == 1 else _weigh(parts, weights)[0, 0]
         design = rows if self.mixing is None else _outer(self.mixing, rows)
         result = [(self.vector, scale * design)]
         field = self.evaluate(values, start, stop).reshape(-1, 1)
@@ -121,6 +121,14 @@ class Term:
             changes["log_lengths"] = self.log_lengths.new_tensor([length]).log()
             changes["lengthscale"] = None
         return replace(self, **changes)  # type: ignore[arg-type]  # names and types are this class's own
+
+
+def _weigh(parts: list[Tensor], weights: Tensor) -> Tensor:
+    """Return the sum of parts (B or 1, e, n) over tables with weights (B, K)."""
+    total = weights[:, 0, None, None] * parts[0]
+    for k, part in enumerate(parts[1:], start=1):
+        total = total + weights[:, k, None, None] * part
+    return total
 
 
 def _outer(mixing: Tensor, rows: Tensor) -> Tensor:

@@ -124,4 +124,5 @@ def _mixing(kernel: Any, energy_gev: Tensor) -> Tensor | None:  # noqa: ANN401
     if kernel.energies == "independent":
         return eye
     apart = (energy_gev.log()[:, None] - energy_gev.log()[None, :]).abs()
-    return torch.linalg.cholesky(correlate(kernel.kernel, apart, kernel.energy_lengthscale) + 1e-10 * eye)
+    factor: Tensor = torch.linalg.cholesky(correlate(kernel.kernel, apart, kernel.energy_lengthscale) + 1e-10 * eye)
+    return factor

@@ -13,8 +13,7 @@ def fit_rigid(
 ) -> NDArray[np.float64]:
     r"""Return the norms that maximise :math:`\sum d \ln\mu - \mu` with :math:`\mu = \sum_i A_i T_i`, 0 <= A <= largest.
 
-    Newton steps on the free set with the bounds active (projected), from an expectation-maximisation start; the
-    problem is concave.
+    Bounded quasi-Newton steps from an expectation-maximisation start; the problem is concave.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ def fit_rigid(
 
     def loss(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         mu = np.maximum(x @ scaled, 1e-300)
-        return float((mu - data * np.log(mu)).sum() / total), scaled @ (1.0 - data / mu) / total * 1.0
+        return float((mu - data * np.log(mu)).sum() / total), scaled @ (1.0 - data / mu) / total
 
     bounds = [(0.0, largest * total_i if np.isfinite(largest) else None) for total_i in sums]
     start = np.clip(share, 0.0, [np.inf if high is None else high for _, high in bounds])

@@ -25,6 +25,7 @@ DEFAULT_SPACING = 0.35
 MARGIN = 0.35
 LARGEST_LOSS = 2e-2
 CACHE_BYTES = 2**30
+STREAM_BYTES = 2**28
 
 
 def inducing_points(
@@ -70,7 +71,8 @@ def inducing_points(
     grid = np.stack(healpy.pix2vec(nside, np.arange(12 * nside * nside)), axis=1)
     margin = max(MARGIN * lengthscale_rad, 0.5 * step / nside)
     near, _ = cKDTree(pixel_vectors).query(grid, distance_upper_bound=2.0 * math.sin(0.5 * min(margin, math.pi)))
-    return grid[np.isfinite(near)]
+    chosen: np.ndarray = grid[np.isfinite(near)]
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Projection:
     kernel, distance : see `skysift.sky.kernels`
     lengthscale_rad : correlation length, radian
 
-    ``rows`` yields Phi in blocks; the whole matrix is kept only while it is smaller than `CACHE_BYTES`.
+    The whole matrix is kept only while it is smaller than `CACHE_BYTES`; otherwise ``rows`` computes what is asked for,
+    and asking for ``block`` rows at a time takes about `STREAM_BYTES`.
 
     References
     ----------
@@ -100,20 +103,27 @@ class Projection:
     cached: Tensor | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
-        """Factorise K_zz once; refuse a kernel that is not positive definite here."""
+        """Factorise K_zz once; refuse a kernel that is not positive definite here.
+
+        Raises
+        ------
+        InputError : K_zz has an eigenvalue below minus the jitter, which great-circle distances allow
+        """
         gram = correlate(self.kernel, separation(self.points, self.points, self.distance), self.lengthscale_rad)
-        if self.distance == "geodesic":
-            lowest = float(torch.linalg.eigvalsh(gram)[0])
-            if lowest < -JITTER:
-                raise InputError(
-                    "model",
-                    "modulate.distance",
-                    f"geodesic, lowest eigenvalue of K_zz {lowest:.2e}",
-                    "a positive definite kernel matrix",
-                    "use distance: chord, a shorter lengthscale, or matern12",
-                )
         gram.diagonal().add_(JITTER)
-        object.__setattr__(self, "factor", torch.linalg.cholesky(gram))
+        factor, fault = torch.linalg.cholesky_ex(gram)
+        if int(fault) > 0:
+            lowest = float(torch.linalg.eigvalsh(gram)[0]) - JITTER
+            raise InputError(
+                "model",
+                "modulate.distance",
+                f"{self.distance}, lowest eigenvalue of K_zz {lowest:.2e}",
+                "a positive definite kernel matrix",
+                "use distance: chord, a shorter lengthscale, or matern12"
+                if self.distance == "geodesic"
+                else "use fewer inducing points (a larger modulate.inducing.spacing) or a rougher kernel",
+            )
+        object.__setattr__(self, "factor", factor)
         if self.size * len(self.pixels) * 8 <= CACHE_BYTES:
             object.__setattr__(self, "cached", self._block(0, len(self.pixels)))
 
@@ -122,25 +132,31 @@ class Projection:
         """Number of whitened numbers, M."""
         return len(self.points)
 
+    @property
+    def block(self) -> int:
+        """Number of rows to ask for at a time."""
+        # the kernel leaves about six matrices of this size on its way
+        return len(self.pixels) if self.cached is not None else max(1, STREAM_BYTES // (6 * 8 * self.size))
+
     def _block(self, start: int, stop: int) -> Tensor:
         cross = correlate(
             self.kernel, separation(self.points, self.pixels[start:stop], self.distance), self.lengthscale_rad
         )
-        return torch.linalg.solve_triangular(self.factor, cross, upper=False).T.contiguous()
+        solved: Tensor = torch.linalg.solve_triangular(self.factor, cross, upper=False)
+        return solved.T.contiguous()
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Return rows start to stop of Phi, (stop - start, M)."""
         return self._block(start, stop) if self.cached is None else self.cached[start:stop]
 
-    def blocks(self, block: int) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield (start, stop, rows) over all pixels."""
-        for start in range(0, len(self.pixels), block):
-            stop = min(start + block, len(self.pixels))
-            yield start, stop, self.rows(start, stop)
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield Phi, some rows at a time."""
+        for start in range(0, len(self.pixels), self.block):
+            yield self.rows(start, min(start + self.block, len(self.pixels)))
 
     def loss(self) -> Tensor:
         """Return the share of prior variance that the inducing points leave out, per pixel, (P,)."""
-        return torch.cat([1.0 - rows.square().sum(1) for _, _, rows in self.blocks(65536)])
+        return torch.cat([1.0 - rows.square().sum(1) for rows in self.blocks()])
 
     def check(self) -> str | None:
         """Raise when the mean loss exceeds 2e-2; return a warning when it exceeds 1e-3."""

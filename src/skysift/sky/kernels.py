@@ -15,7 +15,7 @@ KERNELS = ("matern12", "matern32", "matern52", "rbf")
 
 
 def separation(x: Tensor, z: Tensor, distance: str = "chord") -> Tensor:
-    r"""Return the distance between unit vectors, with finite gradients where points coincide.
+    r"""Return the distance between unit vectors, with finite gradients where points coincide or are antipodes.
 
     Chord length :math:`\sqrt{2 - 2\,x\cdot z}` keeps every kernel that is valid in three dimensions positive
     definite on the sphere; the great-circle angle does not (for Matern kernels above nu = 1/2).
@@ -36,7 +36,7 @@ def separation(x: Tensor, z: Tensor, distance: str = "chord") -> Tensor:
     squared = 2.0 - 2.0 * (x @ z.T)
     apart = squared > 1e-15
     chord = torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
-    return chord if distance == "chord" else 2.0 * torch.asin((0.5 * chord).clamp(max=1.0))
+    return chord if distance == "chord" else 2.0 * torch.asin((0.5 * chord).clamp(max=1.0 - 1e-15))
 
 
 def correlate(kernel: str, distance_rad: Tensor, lengthscale_rad: Tensor | float) -> Tensor:
