@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,8 @@ def build(
 
     Raises
     ------
-    InputError : counts of another observation, or a template that the observation lacks
+    InputError : counts of another observation, a template that the observation lacks, a region without pixels, or
+        photons where every template vanishes
     """
     inside = observation.region if region is None else region
     if counts.counts.shape != observation.exposure_cm2_s.shape:
@@ -75,9 +77,12 @@ def build(
             f"{observation.exposure_cm2_s.shape}, energies x stored pixels of the observation",
             "make the counts anew from this observation",
         )
+    if not inside.any():
+        raise InputError("observation", "region", "no pixel", "at least one", "enlarge the region or loosen its mask")
     parts = settings.model.components
     maps = {name: _template(observation, name, part, templates or {})[:, inside] for name, part in parts.items()}
     seen = torch.as_tensor(counts.counts[:, inside].astype(np.float64), device=device)
+    _check_explained(counts.name, counts.counts[:, inside], maps, observation.pixels[inside])
     rigid = fit_rigid(counts.counts[:, inside].astype(np.float64), np.stack(list(maps.values())), LARGEST_RIGID)
     assembly = _Assembly(observation, inside, maps, dict(zip(maps, rigid, strict=True)), device)
     for name, part in parts.items():
@@ -99,6 +104,25 @@ def _template(
             "observation", f"templates/{part.template}", "missing", nearest(part.template, known), "run prepare again"
         )
     return observation.templates[part.template]
+
+
+def _check_explained(
+    name: str,
+    counts: NDArray[np.int64],
+    maps: Mapping[str, NDArray[np.float64]],
+    pixels: NDArray[np.int64],
+) -> None:
+    """Raise where there are photons and none of this fit's own templates (those of other fits may be positive)."""
+    band, place = np.nonzero((counts > 0) & (np.sum(list(maps.values()), axis=0) <= 0))
+    if len(place):
+        raise InputError(
+            name,
+            "counts",
+            f"{len(place)} values > 0 where every component vanishes, first {counts[band[0], place[0]]} counts at "
+            f"pixel {pixels[place[0]]}",
+            f"counts only where one of {', '.join(maps)} is positive",
+            "add a component that fills the region (such as isotropic), or mask these pixels",
+        )
 
 
 class _Assembly:
@@ -207,8 +231,12 @@ class _Assembly:
 
     def model(self, counts: Tensor) -> TemplateModel:
         """Return the finished model."""
-        if not self.norms:
-            raise InputError("model", "components", "no free norm", "at least one norm with a prior", "free a norm")
+        if not (self.norms or self.latent):
+            wanted = "at least one norm with a prior, or a modulated component"
+            raise InputError("model", "components", "nothing that is free", wanted, "free a norm")
+        free = sum(math.prod(item.shape) for item in self.norms)
+        if free > counts.numel():
+            self.warnings.append(f"{free} free norms and only {counts.numel()} pixels: priors decide")
         hyper = Parameters(self.hyper) if self.hyper else None
         middle = {} if hyper is None else hyper.from_cube(torch.full((hyper.cube_size,), 0.5, dtype=torch.float64))
         model = TemplateModel(
