@@ -185,20 +185,24 @@ def _train(
     loc = nn.Parameter(torch.zeros(design.shape[1]))
     log_sd = nn.Parameter(torch.full((design.shape[1],), -1.0))
     optimiser = torch.optim.Adam([*guide.parameters(), loc, log_sd], lr=settings.lr, fused=True)
-    loose = settings.variance - design.square().sum(1)
-    squares = design.square()
+    # one row per pixel, gathered once per step; single precision, as published
+    loose = (settings.variance - design.square().sum(1)).clamp_min(0.0)
+    basis = torch.cat([design, design.square()], 1).float()
+    rows = torch.cat([sky.templates, torch.stack([sky.diffuse, sky.counts, loose])]).T.contiguous()
     gain = count / settings.batch if settings.scaled else 1.0
-    constant, losses, running = torch.lgamma(sky.counts + 1.0), [], 0.0
-    size = min(settings.batch, count)
+    constant, losses, running = float(torch.lgamma(sky.counts + 1.0).mean()), [], 0.0
+    size, many = min(settings.batch, count), design.shape[1]
     for step in range(settings.steps):
         index = torch.randint(count, (size,)) if size < count else torch.arange(count)
-        variance = squares[index] @ torch.exp(2.0 * log_sd) + loose[index].clamp_min(0.0)
-        f = design[index] @ loc + variance.sqrt() * torch.randn(size)
+        phi, row = basis[index], rows[index]
+        templates, (diffuse, counts, rest) = row[:, :-3], row[:, -3:].T
+        spread = (phi[:, many:] @ torch.exp(2.0 * log_sd).float()).double() + rest
+        f = (phi[:, :many] @ loc.float()).double() + spread.sqrt() * torch.randn(size)
         glow = torch.exp(f)
-        z, log_q = guide(_summarise(sky.templates[:, index], glow), torch.randn(parameters.size))
+        z, log_q = guide(_summarise(templates.T, glow), torch.randn(parameters.size))
         norms = parameters.pack(parameters.values(z[None]))[0]
-        mu = (norms @ sky.templates[:, index] + sky.diffuse[index] * glow).clamp_min(LEAST)
-        likelihood = (sky.counts[index] * mu.log() - mu - constant[index]).sum()
+        mu = (templates @ norms + diffuse * glow).clamp_min(LEAST)
+        likelihood = counts @ mu.log() - mu.sum() - size * constant
         divergence = 0.5 * (torch.exp(2.0 * log_sd) + loc.square() - 1.0 - 2.0 * log_sd).sum()
         loss = divergence + log_q - parameters.log_density(z[None])[0] - gain * likelihood
         optimiser.zero_grad(set_to_none=True)

@@ -18,6 +18,7 @@ from skysift.errors import InputError
 from skysift.geometry.healpix import pixel_vectors
 from skysift.instruments.fermi import Counts, Observation, read_counts, read_observation
 from skysift.models import build
+from skysift.steps.recipe import recipe_model
 from skysift.storage.hdf5 import Dataset, check_writable, collect, write
 from skysift.storage.posterior import Posterior, read_posterior
 from skysift.streams import numpy_stream
@@ -93,7 +94,8 @@ def _evaluate(
     settings: FitSlice, observation: Observation, counts: Counts, fitted: Posterior, role: str
 ) -> PosteriorMaps:
     """Evaluate the model at evenly spaced posterior draws."""
-    model = build(settings, observation, counts)
+    make = build if settings.recipe is None else recipe_model
+    model = make(settings, observation, counts)
     components = settings.model.components
     wanted = [name for name, component in components.items() if component.modulate or name == role]
     templates = {name: _inside(observation, observation.templates[components[name].template]) for name in wanted}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from skysift.instruments.fermi import Counts, Observation
     from skysift.models import TemplateModel
 
-__all__ = ["Origin", "derive", "gather_posterior"]
+__all__ = ["Origin", "Region", "derive", "gather_posterior", "summarise_prior", "true_norm"]
 
 BATCH = 64
 KEPT = 4000
@@ -90,10 +90,8 @@ def gather_posterior(
             item.unit,
             item.label,
             _dims(item.name, item.shape, item.block),
-            region.truth.get(region.names.get(item.name.removesuffix("_norm"), ""))
-            if item.block == "norm" and item.name.endswith("_norm")
-            else None,
-            _summarise_prior(item.prior),
+            true_norm(region, item.name) if item.block == "norm" else None,
+            summarise_prior(item.prior),
         )
         for item in model.parameters
     }
@@ -144,7 +142,13 @@ def _dims(name: str, shape: tuple[int, ...], block: str) -> tuple[str, ...]:
     return ("energy", f"{name}_point")[2 - len(shape) :]
 
 
-def _summarise_prior(prior: object) -> dict[str, Any]:
+def true_norm(region: Region, name: str) -> float | None:
+    """Return the true value of the parameter ``<component>_norm``; None where there is none."""
+    return region.truth.get(region.names.get(name.removesuffix("_norm"), "")) if name.endswith("_norm") else None
+
+
+def summarise_prior(prior: object) -> dict[str, Any]:
+    """Return family, numbers, moments and quantiles of a prior of single numbers."""
     quantiles = torch.tensor([0.025, 0.16, 0.5, 0.84, 0.975], dtype=torch.float64)
     edges = prior.from_cube(quantiles)  # type: ignore[attr-defined]  # every scalar prior has it
     draws = prior.from_cube((torch.arange(4096, dtype=torch.float64) + 0.5) / 4096)  # type: ignore[attr-defined]
