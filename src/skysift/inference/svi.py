@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "run"]
 
 CHUNK = 500
-K_HAT = (0.5, 0.7)
+K_HAT = (0.5, 0.7, 1.0)
 SCOUTS = 1000  # draws that rank the restarts
 GOOD_ESS = 0.5
+LEAST_ESS = 0.1
 SMALL = 50
 
 
@@ -73,8 +74,9 @@ class _Outcome(NamedTuple):
 def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Result:
     """Train a guide by maximising the ELBO, and weigh its draws.
 
-    Restarts differ in initial weights and noise, and all but the first begin away from the mode. Where k-hat is below
-    0.7 the draws are resampled with their importance weights (not in the published form).
+    Restarts differ in initial weights and noise, and all but the first begin away from the mode. Draws are resampled
+    with their smoothed importance weights, which moves mass into tails that a guide leaves thin, unless fewer than a
+    tenth of them count, k-hat is above one, or the form is the published one.
 
     Raises
     ------
@@ -96,20 +98,21 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
         *_check_weights(log_ratio, smoothed),
         *_check_laplace(settings, start, target, elbo),
     ]
-    is_resampled = smoothed.k_hat < K_HAT[1] and not settings.published
+    is_sound = smoothed.k_hat < K_HAT[1] or smoothed.ess >= GOOD_ESS * count
+    is_useful = smoothed.k_hat < K_HAT[2] and smoothed.ess >= LEAST_ESS * count
+    is_resampled = is_useful and not settings.published
     draws = z[: settings.draws]
     if is_resampled:
         weighted = Result("svi", z[None], log_weights=smoothed.log_weights[None])
         draws, _ = resample(weighted, settings.draws, stream.generator("resample"))
-    method = "importance, guide" if smoothed.k_hat < K_HAT[1] else "ELBO (a lower bound)"
     return Result(
         engine="svi",
         draws=draws[None],
         mode=start.mode if start.mode is not None else z[log_ratio.argmax()],
         covariance_factor=factorise_covariance(draws),
-        log_z=smoothed.log_mean if smoothed.k_hat < K_HAT[1] else elbo,
-        log_z_error=smoothed.log_mean_error if smoothed.k_hat < K_HAT[1] else error,
-        log_z_method=method,
+        log_z=smoothed.log_mean if is_sound else elbo,
+        log_z_error=smoothed.log_mean_error if is_sound else error,
+        log_z_method="importance, guide" if is_sound else "ELBO (a lower bound)",
         checks=checks,
         traces=_traces(outcomes, best, elbo, error, smoothed),
         cost={
@@ -223,7 +226,7 @@ def _check_weights(log_ratio: Tensor, smoothed: SmoothedWeights) -> list[Check]:
     halves = [smooth_weights(half).k_hat for half in (log_ratio[: count // 2], log_ratio[count // 2 :])]
     worst, share = max(*halves, smoothed.k_hat), smoothed.ess / count
     advice = "trust it only if hmc agrees; try the guide flow, or raise svi.steps"
-    k_hat = grade("svi k-hat", worst, *K_HAT, advice=advice)
+    k_hat = grade("svi k-hat", worst, *K_HAT[:2], advice=advice)
     if k_hat.colour == "red" and share >= GOOD_ESS:
         # a few heavy weights in a guide that overlaps well: seen with the right answer
         k_hat = Check(k_hat.name, k_hat.value, k_hat.threshold, "amber", advice)

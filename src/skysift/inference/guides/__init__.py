@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -75,11 +75,12 @@ def _build_conditional(model: Model, start: Start, stream: Stream, published: bo
 
     fields = int(model.parameters.block_mask("field").sum())
     count = 0 if published else min(MOST_MODES, fields, model.parameters.size - fields)
-    frame = Whitening.from_start(model.parameters, start, "field", independent=published, modes=count)
+    frame = Whitening.from_start(model.parameters, start, "field", independent=published, rotate=count > 0)
     noise = normal_noise(SUMMARY_DRAWS, frame.lead, stream.generator("summary"))
     summary = summarise_field(model, frame, noise)
     norms = IafTransform(frame.size - frame.lead, summary.size + count)
-    modes = ZukoTransform(count, transforms=2, hidden=(32, 32)) if count else None
+    kind: Literal["affine", "spline"] = "affine" if count > 1 else "spline"
+    modes = ZukoTransform(count, transforms=3, hidden=(32, 32), kind=kind) if count else None
     return FieldFirstGuide(frame, norms, summary, modes, count, independent=published)
 
 
@@ -95,7 +96,9 @@ def _build_flow(model: Model, start: Start, stream: Stream, published: bool) -> 
     if frame.size > frame.lead:
         noise = normal_noise(SUMMARY_DRAWS, frame.lead, stream.generator("summary"))
         summary = summarise_norms(model, frame, noise)
-    return NormsFirstGuide(frame, ZukoTransform(frame.lead, kind="affine" if frame.lead > 1 else "spline"), summary)
+    # one number alone stays Gaussian under affine transforms
+    flow = ZukoTransform(frame.lead, kind="affine" if frame.lead > 1 else "spline")
+    return NormsFirstGuide(frame, flow, summary)
 
 
 GUIDES: dict[str, Callable[[Model, Start, Stream, bool], Guide]] = {

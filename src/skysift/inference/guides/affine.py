@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
 
 __all__ = ["Affine", "multiply_by_lower"]
 
@@ -64,7 +70,9 @@ class Affine:
         """Return log |dy/dx|, ()."""
         return self.factor.diagonal().log().sum()
 
-    def step(self, force: Tensor, x: Tensor, noise: Tensor, rate: float, limit: float) -> None:
+    def step(
+        self, force: Tensor, x: Tensor, noise: Tensor, rate: float, limit: float, frozen: Sequence[slice] = ()
+    ) -> None:
         r"""Take one natural-gradient step towards a higher ELBO.
 
         .. math:: A = \tfrac1P \sum_p \left(T^T g_p x_p^T + e_p e_p^T\right),\quad
@@ -83,6 +91,7 @@ class Affine:
         rate : rho; that of T is smaller by P / d where particles are fewer than numbers, or its d^2 elements drown
             in noise
         limit : longest step; one is a shift of one standard deviation
+        frozen : diagonal blocks of T that stay: where a flow scales and mixes x already, T would only pull against it
 
         References
         ----------
@@ -91,6 +100,8 @@ class Affine:
         count, size = len(x), len(self.mean)
         pulled = force @ self.factor
         turn = multiply_by_lower(self.factor, torch.cat([pulled, noise]) / count, torch.cat([x, noise]))
+        for block in frozen:
+            turn[block, block] = 0.0
         lengths = [torch.linalg.vector_norm(part) for part in (pulled.mean(0), self._in_rows(turn))]
         shift_rate, turn_rate = (
             min(own, limit / max(float(length), 1e-300))

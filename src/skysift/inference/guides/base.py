@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
 
@@ -102,6 +102,16 @@ class Guide(ABC):
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw antithetic noise for `climb`, (count, d)."""
         return normal_noise(count, self.size, generator)
+
+    def fill(
+        self, loss: Tensor, module: nn.Module, leaves: Sequence[Tensor] = ()
+    ) -> list[Tensor | None]:
+        """Put the loss's gradients into a module's ``grad``; return those of ``leaves``, None where it has none."""
+        weights = list(module.parameters())
+        slopes = torch.autograd.grad(loss, [*leaves, *weights], allow_unused=True)
+        for weight, slope in zip(weights, slopes[len(leaves) :], strict=True):
+            weight.grad = slope
+        return list(slopes[: len(leaves)])
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters of all networks."""

@@ -8,6 +8,7 @@ import torch
 
 from skysift.inference.guides.affine import Affine
 from skysift.inference.guides.base import Draw, Guide, Schedule, base_density
+from skysift.inference.guides.regression import Regression
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,7 @@ __all__ = ["FieldFirstGuide"]
 
 
 class _Pass(NamedTuple):
-    """One pass from noise to x: leading modes, norms, log-determinant of each, and leaves for their gradients."""
+    """One pass from noise to x: leading modes, norms, log-determinant of both, and leaves for their gradients."""
 
     modes: Tensor
     norms: Tensor
@@ -34,12 +35,13 @@ class _Pass(NamedTuple):
 class FieldFirstGuide(Guide):
     r"""v Gaussian but for a few leading modes; u = a + B v + C z, with z from a flow given s(f) and those modes.
 
-    With w = m + T x, T lower triangular and the field block first, B and C are rows of T, and
-    x = (e, modes(e'), norms(e''; s(f))) with all e standard normal.
+    With w = m + T x + bend, T lower triangular and the field block first, B and C are rows of T, and
+    x = (modes(e), e', norms(e''; s(f), modes)) with all e standard normal. The bend lets the other field numbers
+    follow products of the leading modes: the ridge along which norms and field trade counts is curved.
 
     Parameters
     ----------
-    whitening : the frame, field first, its last ``modes`` field numbers leading
+    whitening : the frame, field first; its first ``mode_count`` numbers are the leading modes
     norms : transform of the other block's noise
     summary : s(f) of the field block, or None for a flow that sees nothing
     modes : transform of the leading modes' noise, or None where there are none
@@ -57,12 +59,23 @@ class FieldFirstGuide(Guide):
         *,
         independent: bool = False,
     ) -> None:
+        device = whitening.centre.device
         self.whitening, self.independent, self.summary = whitening, independent, summary
-        self.affine = Affine(whitening.size, whitening.centre.device)
+        self.affine = Affine(whitening.size, device)
         self.norms, self.modes = norms, modes
-        self.lead, self.plain = whitening.lead, whitening.lead - mode_count
+        self.lead, self.count = whitening.lead, mode_count
+        self.regression = Regression(self.lead - self.count, self.count * (self.count + 1) // 2, device)
         self.modules = [norms] if modes is None else [norms, modes]
-        self.schedule = Schedule(32, 120, 0.1, pilot=75) if self.lead else Schedule(64, 800, 0.1, pilot=75)
+        self.schedule = Schedule(32, 120, 0.1, pilot=60) if self.lead else Schedule(64, 800, 0.1, pilot=60)
+
+    def _products(self, modes: Tensor) -> Tensor:
+        row, column = torch.tril_indices(self.count, self.count)
+        return modes[:, row] * modes[:, column]
+
+    def _bend(self, modes: Tensor) -> Tensor:
+        """Return the bend of all numbers, (batch, d)."""
+        middle = self.regression.push(self._products(modes))
+        return torch.nn.functional.pad(middle, (self.count, self.whitening.size - self.lead))
 
     def _context(self, lead: Tensor, modes: Tensor) -> Tensor | None:
         parts = [] if self.summary is None else [self.summary(lead)]
@@ -70,73 +83,83 @@ class FieldFirstGuide(Guide):
         return torch.cat(parts, 1) if parts else None
 
     def _push(self, noise: Tensor) -> _Pass:
-        modes, log_det_modes = noise[:, self.plain : self.lead], noise.new_zeros(len(noise))
+        modes, log_det_modes = noise[:, : self.count], noise.new_zeros(len(noise))
         if self.modes is not None:
             modes, log_det_modes = self.modes(modes, None)
-        modes_leaf = modes.detach().requires_grad_(torch.is_grad_enabled())
-        x_lead = torch.cat([noise[:, : self.plain], modes.detach()], 1)
+        leaf = modes.detach().requires_grad_(torch.is_grad_enabled())
+        x_lead = torch.cat([modes.detach(), noise[:, self.count : self.lead]], 1)
         lead = self.affine.mean[: self.lead] + x_lead @ self.affine.factor[: self.lead, : self.lead].T
+        lead = lead + self._bend(modes.detach())[:, : self.lead]
         lead_leaf = lead.requires_grad_(torch.is_grad_enabled())
-        norms, log_det_norms = self.norms(noise[:, self.lead :], self._context(lead_leaf, modes_leaf))
-        return _Pass(modes, norms, log_det_modes, log_det_norms, modes_leaf, lead_leaf)
+        norms, log_det_norms = self.norms(noise[:, self.lead :], self._context(lead_leaf, leaf))
+        return _Pass(modes, norms, log_det_modes, log_det_norms, leaf, lead_leaf)
+
+    def _join(self, made: _Pass, noise: Tensor) -> Tensor:
+        return torch.cat([made.modes, noise[:, self.count : self.lead], made.norms], 1).detach()
 
     @torch.no_grad()
     def draw(self, noise: Tensor) -> Draw:
         """Turn standard normal noise, (batch, d), into draws."""
         made = self._push(noise)
-        x = torch.cat([noise[:, : self.plain], made.modes, made.norms], 1)
-        log_det = made.log_det_modes + made.log_det_norms + self.affine.log_det()
-        return Draw(self.affine.push(x), base_density(noise) - log_det)
+        w = self.affine.push(self._join(made, noise)) + self._bend(made.modes)
+        return Draw(w, base_density(noise) - made.log_det_modes - made.log_det_norms - self.affine.log_det())
 
     @torch.no_grad()
     def log_density(self, w: Tensor) -> Tensor:
         """Log density at any w, (batch, d) to (batch,)."""
-        x = self.affine.pull(w)
-        modes = x[:, self.plain : self.lead]
+        x = self.affine.pull(w)[:, : self.count]
+        x = self.affine.pull(w - self._bend(x))
+        modes = x[:, : self.count]
         context = self._context(w[:, : self.lead], modes)
         last = self.norms.inverse(x[:, self.lead :], context)
         log_det = self.norms(last, context)[1] + self.affine.log_det()
         if self.modes is not None:
             modes = self.modes.inverse(modes, None)
             log_det = log_det + self.modes(modes, None)[1]
-        return base_density(torch.cat([x[:, : self.plain], modes, last], 1)) - log_det
+        return base_density(torch.cat([modes, x[:, self.count : self.lead], last], 1)) - log_det
 
     def climb(self, target: Climb, noise: Tensor, rate: float, limit: float) -> Tensor:
         """Take one step; see `Guide.climb`."""
         made = self._push(noise)
-        x = torch.cat([noise[:, : self.plain], made.modes.detach(), made.norms.detach()], 1)
-        density, force = target(self.affine.push(x))
-        force = self._pull_back(made, force)
-        self.affine.step(force, x, noise, rate, limit)
+        x = self._join(made, noise)
+        density, force = target(self.affine.push(x) + self._bend(made.modes.detach()))
+        middle = slice(self.count, self.lead)
+        force = self._pull_back(made, force, noise[:, middle])
+        factor = self.affine.factor[middle, middle]
+        excess = (force @ self.affine.factor)[:, middle] + noise[:, middle]
+        turn = self.regression.step(excess, factor, self._products(x[:, : self.count]), rate, limit)
+        flows = [slice(0, self.count), slice(self.lead, None)]
+        self.affine.step(force, x, noise, rate, limit, frozen=flows)
+        self.affine.mean[middle] += turn
         if self.independent:
             self.affine.factor[self.lead :, : self.lead] = 0.0
         log_det = (made.log_det_modes + made.log_det_norms).detach() + self.affine.log_det()
         return density - base_density(noise) + log_det
 
-    def _pull_back(self, made: _Pass, force: Tensor) -> Tensor:
+    def _pull_back(self, made: _Pass, force: Tensor, middle: Tensor) -> Tensor:
         """Fill the networks' gradients; return the force with what acts on the field through the context."""
-        pulled = force @ self.affine.factor
+        count, pulled = len(force), force @ self.affine.factor
         gain = ((pulled[:, self.lead :] * made.norms).sum(1) + made.log_det_norms).sum()
         leaves = [made.modes_leaf, made.lead_leaf]
-        weights = list(self.norms.parameters())
-        slopes = torch.autograd.grad(gain, [*leaves, *weights], allow_unused=True)
-        count = len(force)
-        for weight, slope in zip(weights, slopes[2:], strict=True):
-            weight.grad = None if slope is None else -slope / count
-        if slopes[1] is not None:
-            force = torch.cat([force[:, : self.lead] + slopes[1], force[:, self.lead :]], 1)
+        by_modes, by_lead = self.fill(-gain / count, self.norms, leaves)
+        if by_lead is not None:
+            force = torch.cat([force[:, : self.lead] - count * by_lead, force[:, self.lead :]], 1)
         if self.modes is not None:
-            by_mode = (force @ self.affine.factor)[:, self.plain : self.lead] + slopes[0]
-            gain = ((by_mode * made.modes).sum(1) + made.log_det_modes).sum()
-            weights = list(self.modes.parameters())
-            for weight, slope in zip(weights, torch.autograd.grad(gain, weights), strict=True):
-                weight.grad = -slope / count
+            pulled = force @ self.affine.factor
+            by_modes = pulled[:, : self.count] if by_modes is None else pulled[:, : self.count] - count * by_modes
+            # zero mean given the modes for a perfect fit, like the excess that the regression follows
+            factor = self.affine.factor[self.count : self.lead, self.count : self.lead]
+            back = torch.linalg.solve_triangular(factor.T, (pulled[:, self.count : self.lead] + middle).T, upper=True).T
+            bend = self.regression.push(self._products(made.modes))
+            gain = ((by_modes * made.modes).sum(1) + (back * bend).sum(1) + made.log_det_modes).mean()
+            self.fill(-gain, self.modes)
         return force
 
     def frame_state(self) -> dict[str, Tensor]:
-        """Return mean and factor."""
-        return self.affine.state()
+        """Return mean, factor and bend."""
+        return self.affine.state() | {"slope": self.regression.slope.clone()}
 
     def load_frame(self, state: dict[str, Tensor]) -> None:
-        """Take over mean and factor."""
+        """Take over mean, factor and bend."""
+        self.regression.slope = state["slope"].clone()
         self.affine.load(state)

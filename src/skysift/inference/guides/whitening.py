@@ -68,7 +68,7 @@ class Whitening:
         first: Literal["field", "norm"],
         *,
         independent: bool = False,
-        modes: int = 0,
+        rotate: bool = False,
     ) -> Whitening:
         """Build the frame from a Start: its covariance factor, else the covariance of its draws, else the prior's.
 
@@ -78,7 +78,7 @@ class Whitening:
         start : where the guide begins
         first : the block that leads: the Gaussian-process numbers, or everything else
         independent : leave out the covariance between the blocks
-        modes : rotate the leading block so that its last ``modes`` numbers are those that the other block follows most
+        rotate : turn the leading block so that its first numbers are those that the other block follows most
 
         Raises
         ------
@@ -91,8 +91,8 @@ class Whitening:
         lower = torch.block_diag(_lower(rows[:lead]), _lower(rows[lead:])) if independent else _lower(rows)
         if not (torch.isfinite(centre).all() and torch.isfinite(lower).all() and (lower.diagonal() > 0).all()):
             raise NumericsError("the start's mode or covariance factor is not finite or not positive definite")
-        if modes:
-            lower = _rotate(lower, lead, modes)
+        if rotate:
+            lower = _rotate(lower, lead)
         return cls(order, centre[order], lower, lead)
 
 
@@ -131,11 +131,10 @@ def _lower(rows: Tensor) -> Tensor:
     return (signs[:, None] * upper).T
 
 
-def _rotate(lower: Tensor, lead: int, modes: int) -> Tensor:
-    """Rotate the leading whitened numbers: the directions that carry most of the other block come last."""
+def _rotate(lower: Tensor, lead: int) -> Tensor:
+    """Rotate the leading whitened numbers: the directions that carry most of the other block come first."""
     spread = torch.linalg.vector_norm(lower[lead:], dim=1)
     _, _, directions = torch.linalg.svd(lower[lead:, :lead] / spread[:, None], full_matrices=True)
-    turn = torch.cat([directions[modes:], directions[:modes].flip(0)]).T
     rotated = lower.clone()
-    rotated[:, :lead] = lower[:, :lead] @ turn
+    rotated[:, :lead] = lower[:, :lead] @ directions.T
     return rotated
