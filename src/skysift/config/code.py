@@ -11,6 +11,7 @@ __all__ = ["ROOMS", "code_digest"]
 _PACKAGE = Path(__file__).parent.parent
 _BASE = ("__init__.py", "errors.py", "config", "storage")
 _MODEL = ("streams.py", "contract.py", "geometry", "parameters", "sky", "instruments", "likelihoods", "models")
+_RECIPE = ("inference", "steps/progress.py", "steps/recipe.py", "steps/results.py")
 _GATHERING = ("diagnostics", "steps/calibrate.py", "steps/gather.py")
 _PAGE = (
     "plots", "steps/report_answers.py", "steps/report_figures.py", "steps/report_maps.py", "steps/report_page.py",
@@ -22,9 +23,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "prepare": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
     "observe": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
     "simulate": (*_BASE, "streams.py", "geometry", "sky", "instruments"),
-    "fit": (*_BASE, *_MODEL, "inference", "steps/results.py"),
-    "diagnose": (*_BASE, *_MODEL, "diagnostics"),
-    "sidebands": (*_BASE, *_MODEL, "inference", "steps/fit.py", "steps/results.py"),
+    "fit": (*_BASE, *_MODEL, *_RECIPE, "steps/device.py"),
+    "diagnose": (*_BASE, *_MODEL, *_RECIPE, "diagnostics"),
+    "sidebands": (*_BASE, *_MODEL, "inference", "steps/device.py"),
     "systematics": ("__init__.py", "errors.py", "storage", "streams.py", "parameters"),
     "tables": (*_BASE, *_GATHERING),
     "report": (*_BASE, *_GATHERING, *_PAGE),

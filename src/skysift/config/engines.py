@@ -84,8 +84,8 @@ class GridSettings(Section):
     draws: PositiveInteger = key(4000, "posterior draws stored", example=4000)
     profiled: PositiveReal = key(
         0.25,
-        "share of the weight of marginalised hyper-parameters whose nodes get a grid of their own; the other nodes take "
-        "the shape of the heaviest one, moved to their own peak and width",
+        "share of the weight of marginalised hyper-parameters whose nodes get a grid of their own; the other nodes "
+        "take the shape of the heaviest one, moved to their own peak and width",
         example=1.0,
         le=1,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from skysift.config import load_slice
 from skysift.errors import InputError
+from skysift.steps.device import choose_device, set_threads
 from skysift.steps.progress import Progress
 from skysift.storage.hdf5 import check_writable, collect
 from skysift.storage.posterior import write_posterior
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from skysift.config import FitSlice
     from skysift.models import TemplateModel
 
-__all__ = ["choose_device", "prepare_model", "run", "set_threads"]
+__all__ = ["prepare_model", "run"]
 
 INTEGRATORS = ("map", "laplace", "grid")
 
@@ -74,32 +75,6 @@ def run(config: Path, observation: Path, data: Path, out: Path) -> None:
 def engine_settings(step: Any) -> dict[str, Any]:  # noqa: ANN401 - one class of settings per engine
     """Return an engine's settings; those left at None take the engine's own default."""
     return {name: value for name, value in step.settings.model_dump().items() if value is not None}
-
-
-def set_threads(threads: int) -> None:
-    """Let torch use so many threads, and no more."""
-    import torch
-
-    torch.set_num_threads(threads)
-
-
-def choose_device(wanted: str, place: Path) -> str:
-    """Return ``cpu`` or ``cuda``; a GPU that is asked for and absent is an error."""
-    if wanted == "cpu":
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if wanted == "cuda":
-        raise InputError(
-            place,
-            "device",
-            "cuda, and no CUDA device is visible",
-            "a GPU that torch can use",
-            "set device: auto or cpu, or run with --profile profiles/gpu where the partition has GPUs",
-        )
-    return "cpu"
 
 
 def prepare_model(

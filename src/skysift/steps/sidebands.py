@@ -48,7 +48,7 @@ def run(config: Path, observation: Path, data: Path, region: str, out: Path) -> 
     from skysift.inference.engine import Stream
     from skysift.instruments.fermi import read_counts, read_observation
     from skysift.models import build
-    from skysift.steps.fit import choose_device, set_threads
+    from skysift.steps.device import choose_device, set_threads
 
     device = choose_device(settings.device, config)
     set_threads(settings.threads)
