@@ -250,7 +250,7 @@ def test_more_norms_than_pixels_are_announced():
 def test_refusals_name_what_is_wrong():
     observation = observe()
     counts = draw(observation)
-    with pytest.raises(InputError, match="did you mean 'smooth'|known names") as caught:
+    with pytest.raises(InputError, match=r"did you mean 'smooth'|known names") as caught:
         build(settings(gce={"template": "absent", "norm": {"uniform": [0, 1]}}), observation, counts)
     assert caught.value.field == "templates/absent"
     with pytest.raises(InputError, match="energies x stored pixels"):

@@ -81,7 +81,8 @@ class Result:
 
     ``draws`` (chains, n, d), with ``log_weights`` (chains, n) unless they weigh the same; ``variant`` (chains, n):
     which member of the model's grid each draw belongs to; ``traces``: further tensors by name; ``cost``: counts and
-    seconds; ``started_from``: which parts of the Start were used.
+    seconds; ``started_from``: which parts of the Start were used; ``labels``: short texts by name, such as the parameter
+    that a marginal likelihood belongs to.
     """
 
     engine: str
@@ -97,6 +98,7 @@ class Result:
     cost: dict[str, float] = field(default_factory=dict)
     variant: Tensor | None = None
     started_from: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_converged(self) -> bool:

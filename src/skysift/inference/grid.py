@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Marginal", "Settings", "run"]
 
 FINE = 4001
+LEAST = 4
 REACH = 5.0
 FARTHEST = 30.0
 TOLERANCE = 1e-4
@@ -82,7 +83,8 @@ class Marginal:
 
     def log_posterior(self, prior: Prior) -> np.ndarray:
         """Return the unnormalised log posterior on the grid."""
-        return self.log_likelihood + prior.log_density(torch.as_tensor(self.grid)).numpy()
+        density: np.ndarray = self.log_likelihood + prior.log_density(torch.as_tensor(self.grid)).numpy()
+        return density
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
         },
         variant=variant[None],
         started_from=start.describe(),
+        labels={"marginal_of": settings.parameter},
     )
 
 
@@ -193,7 +196,7 @@ def _centre(node: Node, parameters: Parameters, name: str) -> tuple[int, float, 
     place = parameters.slices[name].start
     row = node.optimum.covariance_factor @ node.optimum.covariance_factor[place]
     prior = parameters[name].prior
-    unit = prior.derivatives(node.optimum.z[place : place + 1]).first
+    unit = parameters.derivatives(node.optimum.z).first[place]
     rest = torch.arange(len(row), device=row.device) != place
     sd = float(row[place].sqrt() * unit)
     return place, float(prior.from_z(node.optimum.z[place])), sd, row[rest] / row[place].sqrt() / sd
@@ -231,6 +234,8 @@ def _profile(node: Node, parameters: Parameters, settings: Settings, stream: Str
     low, high = _limits(prior, float(centre), float(sd), settings)
     rest = torch.ones(len(node.optimum.z), dtype=torch.bool)
     rest[place] = False
+    if not bool(rest.any()):
+        return _alone(node.model, settings, np.linspace(low, high, settings.values))
     slope = covariance[rest, place] / covariance[place, place]
     rows, centres, factor = [], [], None
     middle, closest = float(prior.from_z(centre)), math.inf
@@ -248,16 +253,31 @@ def _profile(node: Node, parameters: Parameters, settings: Settings, stream: Str
         z = optimum.z
         if abs(value - middle) < closest:
             factor, closest = optimum.covariance_factor, abs(value - middle)
-    if len(rows) < 4 or factor is None:
-        raise InputError(
-            "fits",
-            "grid",
-            f"{len(rows)} values of {settings.parameter} with a finite likelihood between {low:.3g} and {high:.3g}",
-            "at least four",
-            "give low and high, or look at the fit of the map engine",
-        )
+    if len(rows) < LEAST or factor is None:
+        raise _too_few(settings, len(rows), low, high)
     table = np.array(rows)
     return _Profile(table[:, 0], table[:, 1], torch.stack(centres), factor, table[:, 2], table[:, 3])
+
+
+def _alone(model: Model, settings: Settings, values: np.ndarray) -> _Profile:
+    """Return the profile of a model without any other parameter: its likelihood."""
+    log_likelihood = model.log_likelihood({settings.parameter: torch.as_tensor(values)}).cpu().numpy()
+    good = np.isfinite(log_likelihood)
+    if good.sum() < LEAST:
+        raise _too_few(settings, int(good.sum()), values[0], values[-1])
+    nothing = torch.zeros(int(good.sum()), 0, dtype=torch.float64)
+    sure = np.zeros(len(nothing))
+    return _Profile(values[good], log_likelihood[good], nothing, nothing[:0], sure, 1.0 + sure)
+
+
+def _too_few(settings: Settings, count: int, low: float, high: float) -> InputError:
+    return InputError(
+        "fits",
+        "grid",
+        f"{count} values of {settings.parameter} with a finite likelihood between {low:.3g} and {high:.3g}",
+        "at least four",
+        "give low and high, or look at the fit of the map engine",
+    )
 
 
 def _limits(prior: Prior, centre: float, sd: float, settings: Settings) -> tuple[float, float]:
@@ -342,7 +362,7 @@ def _draw(
     generator = stream.generator("grid-rest", "flat" if physical else "posterior")
     for k, profile in enumerate(profiles):
         mine = np.flatnonzero(pick == k)
-        if not len(mine):
+        if not len(mine) or not bool(rest.any()):
             continue
         centres = interp1d(
             profile.at, profile.centres.cpu().numpy(), axis=0, bounds_error=False, fill_value="extrapolate"

@@ -13,6 +13,7 @@ from skysift.inference.engine import Check
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from skysift.inference.engine import Colour
     from skysift.inference.target import Target
     from skysift.parameters import Parameters
 
@@ -35,7 +36,7 @@ class Weighted:
 
     def checks(self) -> list[Check]:
         """Return the checks on the weights: k-hat below 0.5 is green, below 0.7 amber."""
-        colour = "green" if self.k_hat < 0.5 else "amber" if self.k_hat < 0.7 else "red"
+        colour: Colour = "green" if self.k_hat < 0.5 else "amber" if self.k_hat < 0.7 else "red"
         advice = "" if colour == "green" else "trust the answer only if hmc agrees; add an hmc stage"
         return [
             Check("importance k-hat", self.k_hat, "< 0.5, amber to 0.7", colour, advice),
@@ -82,10 +83,9 @@ class Proposal:
 
     def draw(self, count: int, generator: torch.Generator, *, heavy: bool = True) -> tuple[Tensor, Tensor]:
         """Return draws (count, d) and their log densities (count,); Gaussian in u as well unless ``heavy``."""
-        options = {"generator": generator, "dtype": self.mode.dtype, "device": self.mode.device}
         n, m = len(self.few), len(self.many)
-        x = torch.randn(count, n, **options)
-        rest = torch.randn(count, m, **options)
+        x = self._noise(count, n, generator)
+        rest = self._noise(count, m, generator)
         log_q = -self.first.diagonal().log().sum() - self.second.diagonal().log().sum()
         log_q = log_q - 0.5 * rest.square().sum(1) - 0.5 * m * math.log(2 * math.pi)
         if heavy and n:
@@ -98,9 +98,11 @@ class Proposal:
         z[:, self.many] += x @ self.cross.T + rest @ self.second.T
         return z, log_q
 
+    def _noise(self, count: int, size: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(count, size, generator=generator, dtype=self.mode.dtype, device=self.mode.device)
+
     def _chi_square(self, count: int, generator: torch.Generator) -> Tensor:
-        options = {"generator": generator, "dtype": self.mode.dtype, "device": self.mode.device}
-        return torch.randn(count, int(FREEDOM), **options).square().sum(1)
+        return self._noise(count, int(FREEDOM), generator).square().sum(1)
 
 
 def _log_student(square: Tensor, n: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +12,7 @@ from skysift.contract import hook
 from skysift.inference.engine import Check, Result
 from skysift.inference.hyper import Node, Quadrature, integrate, laplace_log_z
 from skysift.inference.importance import Proposal, Weighted, weigh
-from skysift.inference.newton import Optimum, climb
+from skysift.inference.newton import Optimum, climb, expand, factorise_information
 from skysift.inference.target import Target
 
 if TYPE_CHECKING:
@@ -55,6 +55,20 @@ def settle(model: Model, z: Tensor, stream: Stream) -> Quadrature:
     return Quadrature([Node(z.new_zeros(0), {}, model, optimum, log_z, 0.0)], log_z, 1, 0.0)
 
 
+def expect(quadrature: Quadrature, stream: Stream) -> Quadrature:
+    """Return the quadrature with the mean of the information over data in place of the data's own."""
+    nodes = []
+    for node in quadrature.nodes:
+        information = expand(Target(node.model, device=stream.device), node.optimum.z, False).information
+        factor, is_definite = factorise_information(information)
+        optimum = replace(node.optimum, covariance_factor=factor, is_definite=is_definite)
+        log_z = laplace_log_z(optimum)
+        nodes.append(replace(node, optimum=optimum, log_z=log_z, log_weight=node.log_weight + log_z - node.log_z))
+    shift = float(torch.tensor([node.log_weight for node in nodes], dtype=torch.float64).logsumexp(0))
+    nodes = [replace(node, log_weight=node.log_weight - shift) for node in nodes]
+    return replace(quadrature, nodes=nodes, log_z=quadrature.log_z + shift)
+
+
 def optimum_checks(optimum: Optimum) -> list[Check]:
     """Return the checks on a mode: last gain, Newton decrement, positive definite information."""
     stopped = optimum.last_gain < 0.1 and optimum.decrement < 1e-2
@@ -94,7 +108,10 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     began = time.process_time()
     target = Target(model, device=stream.device) if hook(model, "hyper") is None else None
     quadrature = settle(model, find_start(model, start, stream), stream)
-    heavy = max(quadrature.nodes, key=lambda node: node.log_weight)
+    if not settings.observed:
+        quadrature = expect(quadrature, stream)
+    place = max(range(len(quadrature.nodes)), key=lambda k: quadrature.nodes[k].log_weight)
+    heavy = quadrature.nodes[place]
     checks = optimum_checks(heavy.optimum)
     weights = torch.softmax(torch.tensor([node.log_weight for node in quadrature.nodes], dtype=torch.float64), 0)
     log_z, error, method = quadrature.log_z, None, "laplace"
@@ -102,10 +119,11 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     if settings.importance:
         pieces = [_weigh(node, settings, stream.child(f"node-{k}")) for k, node in enumerate(quadrature.nodes)]
         draws, log_weights, variant = _gather(pieces, weights, quadrature)
-        gains = torch.tensor([p.log_z for p in pieces]) - torch.tensor([node.log_z for node in quadrature.nodes])
+        pairs = zip(pieces, quadrature.nodes, strict=True)
+        gains = torch.tensor([piece.log_z - node.log_z for piece, node in pairs], dtype=torch.float64)
         shifted = weights.log() + gains
         log_z = quadrature.log_z + float(shifted.logsumexp(0))
-        best = pieces[quadrature.nodes.index(heavy)]
+        best = pieces[place]
         error, method = best.log_z_error, "laplace, importance weighted"
         checks += best.checks()
     else:
