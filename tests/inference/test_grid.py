@@ -11,7 +11,8 @@ from tests.inference.scales import SCALES, Scales
 
 from skysift.errors import InputError
 from skysift.inference import Start, Stream, grid, sequence
-from skysift.inference.grid import Marginal, Settings
+from skysift.inference.grid import Settings
+from skysift.inference.marginal import Marginal
 from skysift.inference.result import flatten
 from skysift.parameters import Parameter, Parameters
 from skysift.parameters.priors import LogNormal, Uniform

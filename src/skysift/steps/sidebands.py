@@ -87,10 +87,11 @@ def _spurious(
     """Return peak and sd of the marginal likelihood of the signal's norm, and the likelihood on its grid."""
     from skysift.inference import grid
     from skysift.inference.engine import Start
+    from skysift.inference.marginal import Marginal
 
     chosen = grid.Settings(f"{settings.signal}_norm", values=VALUES, importance=0, draws=1)
     result = grid.run(replace(model, hyper_nodes=1), chosen, Start(), stream)
-    marginal = grid.Marginal(
+    marginal = Marginal(
         result.traces["marginal_grid"].numpy(), result.traces["marginal_log_likelihood"].numpy(), np.ones((1, 1))
     )
     peak, _, sd = marginal.moments()
