@@ -81,8 +81,8 @@ class Result:
 
     ``draws`` (chains, n, d), with ``log_weights`` (chains, n) unless they weigh the same; ``variant`` (chains, n):
     which member of the model's grid each draw belongs to; ``traces``: further tensors by name; ``cost``: counts and
-    seconds; ``started_from``: which parts of the Start were used; ``labels``: short texts by name, such as the parameter
-    that a marginal likelihood belongs to.
+    seconds; ``started_from``: which parts of the Start were used; ``labels``: short texts by name, such as what a
+    marginal likelihood belongs to.
     """
 
     engine: str

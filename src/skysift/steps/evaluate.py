@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skysift.config import fit_slice, load
+from skysift.config import load
+from skysift.config.slices import fit_slice
 from skysift.errors import InputError, nearest
 from skysift.storage.hdf5 import Dataset, check_writable, collect, write
 from skysift.storage.tables import read_table, write_table
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from torch import Tensor
 
     from skysift.parameters import Parameters
 
@@ -56,7 +57,8 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
 
     rows = read_table(table)
     model = build(fit_slice(analysis, fit), read_observation(observation), read_counts(data))
-    known = list(model.parameters.names) + list(model.hyper.names if model.hyper else ())
+    known = [column for item in model.parameters for column in _columns(item.name, item.shape)]
+    known += list(model.hyper.names if model.hyper else ())
     _check_columns(table, rows, known)
     results, maps = [], []
     for number, row in enumerate(rows):
@@ -111,11 +113,11 @@ def _check_columns(table: Path, rows: list[dict[str, str]], known: list[str]) ->
     if not rows:
         raise InputError(table, "rows", "none", "one or more rows of parameter values", "add a row")
     for column in rows[0]:
-        if column.split("[")[0] not in known:
-            raise InputError(table, "header", column, "the name of a parameter", nearest(column, known))
+        if column not in known:
+            raise InputError(table, "header", column, "a number of a parameter", nearest(column, known))
 
 
-def _values(table: Path, number: int, row: dict[str, str], parameters: Parameters) -> dict[str, NDArray[np.float64]]:
+def _values(table: Path, number: int, row: dict[str, str], parameters: Parameters) -> dict[str, Tensor]:
     """Return the values of one row, {name: (*shape)} as tensors."""
     import torch
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from skysift.config import load_slice
 from skysift.errors import InputError
@@ -98,7 +98,11 @@ def prepare_model(
         node = settle(model, find_start(model, Start(), stream), stream).nodes[0]
         values = {name: float(value) for name, value in node.values.items()}
         found = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
-        return node.model, (f"hyper-parameters at the maximum of their evidence: {found}",), values
+        return (
+            cast("TemplateModel", node.model),
+            (f"hyper-parameters at the maximum of their evidence: {found}",),
+            values,
+        )
     wrong = [name for name in engines if name not in INTEGRATORS]
     if wrong:
         raise InputError(

@@ -60,7 +60,7 @@ def fit_recipe(settings: FitSlice, observation: Observation, counts: Counts, ori
         "steps": float(recipe.steps),
     }
     names = {name: part.template for name, part in settings.model.components.items()}
-    region = Region.of(model, observation, counts, names)
+    region = Region.of(observation, counts, names)
     lattice = _on_lattice(settings, model, sky, glowing)
     variables = _variables(lattice, found, sky.parameters, region, glowing)
     check = Check("likelihood scaled to the whole map", 0.0, "N / B", "red", LABEL)

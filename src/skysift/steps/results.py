@@ -44,27 +44,35 @@ class Origin:
 
 @dataclass(frozen=True)
 class Region:
-    """The fit region: exposure (E, P) in cm2 s, pixel area in sr, and the truth, where there is one."""
+    """The fit region: exposure (E, P) in cm2 s, pixel area in sr, and the truth, where there is one.
+
+    ``truth`` and ``drawn`` are norms and counts by template, ``expected`` (E, P) all counts, ``names`` the template of
+    each component of the fit.
+    """
 
     exposure_cm2_s: NDArray[np.float64]
     pixel_area_sr: float
     truth: Mapping[str, float] = field(default_factory=dict)
+    drawn: Mapping[str, float] = field(default_factory=dict)
     expected: NDArray[np.float64] | None = None
-    templates: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: TemplateModel, observation: Observation, counts: Counts, names: Mapping[str, str]) -> Region:
+    def of(cls, observation: Observation, counts: Counts, names: Mapping[str, str]) -> Region:
         """Return the region of an observation with the truth of its counts; ``names``: component to template."""
         inside = observation.region
         expected = None if counts.expected is None else counts.expected[:, inside]
-        maps = {item.name: item.template.cpu().numpy() for item in model.components}
-        # A truth may be given by component: what is drawn is that component's template.
+        # A truth may be given by component: what is drawn is that component's template, times its modulation.
         truth: dict[str, float] = {}
+        drawn: dict[str, float] = {}
         for part, norm in counts.truth.items():
             template = counts.components.get(part, part)
+            light = observation.templates[template]
+            if part in counts.fields:
+                light = light * np.exp(counts.fields[part])
             truth[template] = truth.get(template, 0.0) + norm
-        return cls(observation.exposure_cm2_s[:, inside], observation.pixel_area_sr, truth, expected, maps, names)
+            drawn[template] = drawn.get(template, 0.0) + norm * float(light[:, inside].sum())
+        return cls(observation.exposure_cm2_s[:, inside], observation.pixel_area_sr, truth, drawn, expected, names)
 
 
 def gather_posterior(
@@ -82,7 +90,7 @@ def gather_posterior(
     draws, variant = _equal_weights(last, stream)
     chains, count, size = draws.shape
     hyper = _hyper_draws(last, variant)
-    region = Region.of(model, observation, counts, names or {})
+    region = Region.of(observation, counts, names or {})
     values = {name: part.cpu().numpy() for name, part in model.parameters.values(draws).items()}
     variables = {
         item.name: Variable(
@@ -118,17 +126,20 @@ def gather_posterior(
         converged=last.is_converged,
         cost={**merge_cost(*(result.cost for result in results)), **spent},
         warnings=[*observation.warnings, *counts.warnings, *model.warnings],
-        attributes=origin.attributes() | {"engine": last.engine, "z_size": size},
+        attributes=origin.attributes() | {"engine": last.engine, "z_size": size} | last.labels,
     )
 
 
 def _equal_weights(result: Result, stream: Stream) -> tuple[Tensor, Tensor]:
     """Return equally weighted draws (chains, n, d) and their variants (chains n,)."""
     if result.log_weights is None:
-        variant = torch.zeros(result.draws.shape[:2]) if result.variant is None else result.variant
-        return result.draws, variant.reshape(-1).long().cpu()
-    draws, variant = resample(result, min(KEPT, result.log_weights.numel()), stream.generator("resample"))
-    return draws[None], torch.zeros(len(draws), dtype=torch.long) if variant is None else variant.reshape(-1).cpu()
+        draws, variant = result.draws, result.variant
+    else:
+        sample, variant = resample(result, min(KEPT, result.log_weights.numel()), stream.generator("resample"))
+        draws = sample[None]
+    if variant is None:
+        return draws, torch.zeros(draws.shape[0] * draws.shape[1], dtype=torch.long)
+    return draws, variant.reshape(-1).long().cpu()
 
 
 def _hyper_draws(result: Result, variant: Tensor) -> dict[str, NDArray[np.float64]]:
@@ -234,11 +245,7 @@ def _true_counts(counts: Mapping[str, NDArray[np.float64]], region: Region) -> d
     """Return the true counts of each component; one component without a template of the truth takes the rest."""
     if region.expected is None:
         return {}
-    drawn = {
-        name: region.truth[region.names[name]] * float(region.templates[name].sum())
-        for name in counts
-        if region.names.get(name) in region.truth
-    }
+    drawn = {name: region.drawn[region.names[name]] for name in counts if region.names.get(name) in region.drawn}
     missing = [name for name in counts if name not in drawn]
     if len(missing) == 1:
         drawn[missing[0]] = float(region.expected.sum()) - math.fsum(drawn.values())
