@@ -142,6 +142,7 @@ def _train(model: Model, target: Target, settings: Settings, start: Start, strea
         particles=settings.particles or own.particles,
         rate=settings.rate or own.rate,
         lr=settings.lr,
+        window=own.window,
         tolerance=settings.tolerance,
     )
     trained = train(guide, _pick_target(model, target, guide, settings, stream), plan, stream.generator("noise"))

@@ -22,7 +22,7 @@ SUMMARY_DRAWS = 500
 
 
 def build_guide(name: str, model: Model, start: Start, stream: Stream, *, published: bool = False) -> Guide:
-    """Build an untrained guide: the Gaussian of the start.
+    """Build an untrained guide: the Gaussian of the start. Where no norm is free, every guide is ``mvn``.
 
     Parameters
     ----------
@@ -63,6 +63,8 @@ def _build_iaf(model: Model, start: Start, stream: Stream, published: bool) -> G
     from skysift.inference.guides.whitening import Whitening
 
     frame = Whitening.from_start(model.parameters, start, "field", independent=published)
+    if frame.lead == frame.size:
+        return _build_mvn(model, start, stream, published)
     return FieldFirstGuide(frame, IafTransform(frame.size - frame.lead), independent=published)
 
 
@@ -78,6 +80,8 @@ def _build_conditional(model: Model, start: Start, stream: Stream, published: bo
     frame = Whitening.from_start(model.parameters, start, "field", independent=published, rotate=count > 0)
     noise = normal_noise(SUMMARY_DRAWS, frame.lead, stream.generator("summary"))
     summary = summarise_field(model, frame, noise)
+    if frame.lead == frame.size:
+        return _build_mvn(model, start, stream, published)
     norms = IafTransform(frame.size - frame.lead, summary.size + count)
     kind: Literal["affine", "spline"] = "affine" if count > 1 else "spline"
     modes = ZukoTransform(count, transforms=3, hidden=(32, 32), kind=kind) if count else None
@@ -92,6 +96,8 @@ def _build_flow(model: Model, start: Start, stream: Stream, published: bool) -> 
     from skysift.inference.guides.whitening import Whitening
 
     frame = Whitening.from_start(model.parameters, start, "norm")
+    if not frame.lead:
+        return _build_mvn(model, start, stream, published)
     summary = None
     if frame.size > frame.lead:
         noise = normal_noise(SUMMARY_DRAWS, frame.lead, stream.generator("summary"))

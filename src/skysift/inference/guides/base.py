@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from skysift.inference.guides.summary import Summary
     from skysift.inference.guides.whitening import Whitening
 
     Climb = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -31,13 +32,14 @@ class Schedule(NamedTuple):
     """How a guide likes to be trained.
 
     ``particles`` per step; most ``steps``; natural-gradient ``rate`` while far from the end; ``pilot``: steps of a
-    Gaussian guide that finds the frame first.
+    Gaussian guide that finds the frame first; ``window``: steps over which the ELBO is averaged to see a plateau.
     """
 
     particles: int
     steps: int
     rate: float
     pilot: int = 0
+    window: int = 25
 
 
 def normal_noise(count: int, size: int, generator: torch.Generator, *, antithetic: bool = True) -> Tensor:
@@ -61,6 +63,7 @@ class Guide(ABC):
 
     schedule: Schedule
     whitening: Whitening
+    summary: Summary | None = None
     modules: list[nn.Module]
 
     @abstractmethod
@@ -120,6 +123,8 @@ class Guide(ABC):
     def state(self) -> dict[str, Tensor]:
         """Return a copy of everything that training moves."""
         out = self.frame_state()
+        if self.summary is not None:
+            out |= {"summary.mean": self.summary.mean.clone(), "summary.sd": self.summary.sd.clone()}
         for k, module in enumerate(self.modules):
             out |= {f"module.{k}.{name}": value.detach().clone() for name, value in module.state_dict().items()}
         return out
@@ -127,5 +132,7 @@ class Guide(ABC):
     def load(self, state: dict[str, Tensor]) -> None:
         """Take over what `state` returned."""
         self.load_frame(state)
+        if self.summary is not None:
+            self.summary.mean, self.summary.sd = state["summary.mean"].clone(), state["summary.sd"].clone()
         for k, module in enumerate(self.modules):
             module.load_state_dict({name: state[f"module.{k}.{name}"] for name in module.state_dict()})

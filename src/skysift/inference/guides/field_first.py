@@ -66,7 +66,8 @@ class FieldFirstGuide(Guide):
         self.lead, self.count = whitening.lead, mode_count
         self.regression = Regression(self.lead - self.count, self.count * (self.count + 1) // 2, device)
         self.modules = [norms] if modes is None else [norms, modes]
-        self.schedule = Schedule(32, 120, 0.1, pilot=60) if self.lead else Schedule(64, 800, 0.1, pilot=60)
+        brief, free = Schedule(32, 120, 0.1, pilot=60), Schedule(64, 1000, 0.1, pilot=60, window=50)
+        self.schedule = brief if self.lead else free
 
     def _products(self, modes: Tensor) -> Tensor:
         row, column = torch.tril_indices(self.count, self.count)

@@ -46,7 +46,8 @@ class NormsFirstGuide(Guide):
         self.regression = Regression(self.fields, regressors, device)
         self.modules = [flow]
         # a field is Gaussian given the norms, and counts pin both: little is left to learn after the Laplace start
-        self.schedule = Schedule(32, 100, 0.25, pilot=60) if self.fields else Schedule(64, 800, 0.25)
+        brief, free = Schedule(32, 100, 0.25, pilot=60), Schedule(64, 1000, 0.25, pilot=60, window=50)
+        self.schedule = brief if self.fields else free
 
     def _regressors(self, u: Tensor) -> Tensor:
         return u[:, :0] if self.summary is None else torch.cat([u, self.summary(u)], 1)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "Trained", "train"]
 
-WINDOW = 25
 WARM_UP = 20
 LEAST_RATE = 0.005
 LEAST_DECAY = 50
@@ -28,7 +27,7 @@ AVERAGE = 0.1  # share of the last steps over which weights are averaged
 class Plan:
     """How to train: ``steps`` at most, ``particles`` per step, ``rate`` of frames, ``lr`` of networks.
 
-    A plateau is reached when the means of three successive windows of 25 steps differ by less than the larger of
+    A plateau is reached when the means of three successive windows of ``window`` steps differ by less than the larger of
     ``tolerance`` nats and two Monte Carlo errors. From there, or from two thirds of the way, all rates fall to zero
     along a cosine: noise, not distance, is what keeps the ELBO down by then. ``clip`` bounds the gradient norm of the
     networks, ``limit`` a natural-gradient step.
@@ -38,6 +37,7 @@ class Plan:
     particles: int
     rate: float
     lr: float
+    window: int = 25
     tolerance: float = 0.02
     clip: float = 5.0
     limit: float = 1.0
@@ -114,9 +114,9 @@ def _note(trained: Trained, gap: Tensor) -> None:
 def _is_flat(trained: Trained, plan: Plan) -> bool:
     """Return whether three successive windows agree; looked at once per window, after the warm-up."""
     steps = trained.steps
-    if steps % WINDOW or steps < WARM_UP + 3 * WINDOW:
+    if steps % plan.window or steps < WARM_UP + 3 * plan.window:
         return False
-    windows = [trained.mean(steps - k * WINDOW, steps - (k - 1) * WINDOW) for k in (3, 2, 1)]
+    windows = [trained.mean(steps - k * plan.window, steps - (k - 1) * plan.window) for k in (3, 2, 1)]
     means = [mean for mean, _ in windows]
     allowed = max(plan.tolerance, 2.0 * math.sqrt(2.0) * max(error for _, error in windows))
     return max(means) - min(means) < allowed
