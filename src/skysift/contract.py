@@ -68,5 +68,3 @@ def hook(model: Model, name: str) -> Any:  # noqa: ANN401 - hooks differ in sign
 def count_rows(values: Values) -> int:
     """Return the batch size of ``values``."""
     return int(next(iter(values.values())).shape[0])
-
-

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from skysift.contract import Curvature, Model, count_rows, hook
 from skysift.parameters import Parameter, Parameters
-from skysift.parameters.priors import Prior
+from skysift.parameters.priors import Normal, Prior
 
-__all__ = ["Held", "Reprior", "with_prior"]
+__all__ = ["Held", "Reprior", "flatten_prior", "with_prior"]
 
+WIDE = 100.0
 Values = Mapping[str, Tensor]
 
 
@@ -39,6 +40,12 @@ def with_prior(model: Model, name: str, prior: Prior) -> Reprior:
         for item in model.parameters
     ]
     return Reprior(model, Parameters(listed))
+
+
+def flatten_prior(model: Model, name: str) -> Reprior:
+    """Return the model with an almost flat prior on one scalar parameter, far wider than its own."""
+    edges = model.parameters[name].prior.from_cube(torch.tensor([0.001, 0.5, 0.999], dtype=torch.float64))
+    return with_prior(model, name, Normal(float(edges[1]), WIDE * float(edges[2] - edges[0])))
 
 
 class Held:

@@ -11,12 +11,11 @@ import numpy as np
 import torch
 
 from skysift.errors import InputError
-from skysift.inference.conditioned import with_prior
+from skysift.inference.conditioned import flatten_prior
 from skysift.inference.engine import Check, Result
 from skysift.inference.laplace import find_start, node_traces, optimum_checks, settle
 from skysift.inference.marginal import Marginal, draw_from, join_profiles
 from skysift.inference.profiles import Profile, make_profiles
-from skysift.parameters.priors import Normal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from skysift.inference.engine import Start, Stream
 
 __all__ = ["Marginal", "Settings", "run"]
-
-WIDE = 100.0
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,20 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     item = model.parameters[settings.parameter]
     if item.shape != ():
         raise InputError("fits", "grid.parameter", item.name, "a parameter that is a single number", "tie its energies")
-    free = _free(model, settings)
+    free = flatten_prior(model, settings.parameter)
     quadrature = settle(free, _free_start(model, free, settings.parameter, start, stream), stream)
-    profiles = make_profiles(quadrature, free.parameters, settings, stream)
+    edges = item.prior.from_cube(torch.tensor([0.001, 0.999], dtype=torch.float64))
+    profiles = make_profiles(quadrature, free.parameters, settings, stream, (float(edges[0]), float(edges[1])))
     marginal, log_z = join_profiles(quadrature, profiles)
     posterior = marginal.log_posterior(item.prior)
+    if not np.isfinite(posterior).any():
+        raise InputError(
+            "fits",
+            "grid",
+            f"values of {item.name} from {marginal.grid[0]:.3g} to {marginal.grid[-1]:.3g}",
+            f"some that the prior of {item.name} allows",
+            "change low and high, or leave them out",
+        )
     draws, variant = draw_from(model, settings.parameter, marginal, posterior, profiles, settings.draws, stream)
     flat_draws, _ = draw_from(
         model, settings.parameter, marginal, marginal.log_likelihood, profiles, settings.draws, stream, physical=True
@@ -93,14 +99,6 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
         started_from=start.describe(),
         labels={"marginal_of": settings.parameter},
     )
-
-
-def _free(model: Model, settings: Settings) -> Model:
-    """Return the model with an almost flat prior on the parameter; its density cancels where it matters."""
-    prior = model.parameters[settings.parameter].prior
-    edges = prior.from_cube(torch.tensor([0.001, 0.5, 0.999], dtype=torch.float64))
-    flat = Normal(float(edges[1]), WIDE * float(edges[2] - edges[0]))
-    return with_prior(model, settings.parameter, flat)
 
 
 def _name_norms(model: Model, name: str, draws: Tensor) -> dict[str, Tensor]:

@@ -47,8 +47,13 @@ class Profile:
     ess: np.ndarray
 
 
-def make_profiles(quadrature: Quadrature, parameters: Parameters, settings: Settings, stream: Stream) -> list[Profile]:
-    """Profile the heaviest nodes in full; give the others the heaviest one's shape."""
+def make_profiles(
+    quadrature: Quadrature, parameters: Parameters, settings: Settings, stream: Stream, prior_span: tuple[float, float]
+) -> list[Profile]:
+    """Profile the heaviest nodes in full; give the others the heaviest one's shape.
+
+    Without limits of its own the grid goes on from the likelihood to where the prior has its mass, ``prior_span``.
+    """
     order = sorted(range(len(quadrature.nodes)), key=lambda k: -quadrature.nodes[k].log_weight)
     done: dict[int, Profile] = {}
     held = 0.0
@@ -59,7 +64,8 @@ def make_profiles(quadrature: Quadrature, parameters: Parameters, settings: Sett
                     done[order[0]], quadrature.nodes[order[0]], quadrature.nodes[k], parameters, settings
                 )
             else:
-                done[k] = _profile(quadrature.nodes[k], parameters, settings, stream.child(f"node-{k}"))
+                child = stream.child(f"node-{k}")
+                done[k] = _profile(quadrature.nodes[k], parameters, settings, child, prior_span)
                 held += math.exp(quadrature.nodes[k].log_weight)
             update(len(done))
     return [done[k] for k in range(len(order))]
@@ -98,23 +104,25 @@ def _transfer(shape: Profile, heavy: Node, node: Node, parameters: Parameters, s
     )
 
 
-def _profile(node: Node, parameters: Parameters, settings: Settings, stream: Stream) -> Profile:
+def _profile(
+    node: Node, parameters: Parameters, settings: Settings, stream: Stream, prior_span: tuple[float, float]
+) -> Profile:
     """Climb in the rest at each value of the parameter, each from the joint Gaussian's guess."""
     place = parameters.slices[settings.parameter].start
     covariance = node.optimum.covariance_factor @ node.optimum.covariance_factor.T
     prior = parameters[settings.parameter].prior
     centre = node.optimum.z[place]
     sd = covariance[place, place].sqrt()
-    low, high = _limits(prior, float(centre), float(sd), settings)
+    values = _choose_values(prior, float(centre), float(sd), settings, prior_span)
     rest = torch.ones(len(node.optimum.z), dtype=torch.bool)
     rest[place] = False
     if not bool(rest.any()):
-        return _alone(node.model, settings, np.linspace(low, high, settings.values))
+        return _alone(node.model, settings, values)
     slope = covariance[rest, place] / covariance[place, place]
     rows, centres, factor = [], [], None
     middle, closest = float(prior.from_z(centre)), math.inf
     z = node.optimum.z[rest]
-    for k, value in enumerate(np.linspace(low, high, settings.values)):
+    for k, value in enumerate(values):
         held = Held(node.model, settings.parameter, float(value))
         moved = prior.to_z(torch.tensor(value, dtype=torch.float64)) - centre
         guess = node.optimum.z[rest] + slope * moved
@@ -128,7 +136,7 @@ def _profile(node: Node, parameters: Parameters, settings: Settings, stream: Str
         if abs(value - middle) < closest:
             factor, closest = optimum.covariance_factor, abs(value - middle)
     if len(rows) < LEAST or factor is None:
-        raise _too_few(settings, len(rows), low, high)
+        raise _too_few(settings, len(rows), values[0], values[-1])
     table = np.array(rows)
     return Profile(table[:, 0], table[:, 1], torch.stack(centres), factor, table[:, 2], table[:, 3])
 
@@ -154,11 +162,21 @@ def _too_few(settings: Settings, count: int, low: float, high: float) -> InputEr
     )
 
 
-def _limits(prior: Prior, centre: float, sd: float, settings: Settings) -> tuple[float, float]:
+def _choose_values(
+    prior: Prior, centre: float, sd: float, settings: Settings, prior_span: tuple[float, float]
+) -> np.ndarray:
+    """Return the values to climb at: around the peak, and from there to the prior where that is elsewhere."""
     edges = prior.from_z(torch.tensor([centre - REACH * sd, centre + REACH * sd], dtype=torch.float64))
     low = float(edges[0]) if settings.low is None else settings.low
     high = float(edges[1]) if settings.high is None else settings.high
-    return low, high
+    near = np.linspace(low, high, settings.values)
+    width = float(edges[1] - edges[0]) / (2.0 * REACH)
+    parts = [near]
+    if settings.low is None and prior_span[1] - width < low:
+        parts.insert(0, np.linspace(prior_span[1] - width, low, settings.values)[:-1])
+    if settings.high is None and prior_span[0] + width > high:
+        parts.append(np.linspace(high, prior_span[0] + width, settings.values)[1:])
+    return np.concatenate(parts)
 
 
 def _climb(held: Held, guess: Tensor, previous: Tensor, stream: Stream) -> Optimum | None:

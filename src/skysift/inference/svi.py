@@ -22,11 +22,15 @@ from skysift.inference.target import Target
 from skysift.inference.verdict import grade, laplace_gap_limit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from skysift.contract import Model
     from skysift.inference.engine import Start, Stream
     from skysift.inference.guides.base import Climb, Guide
+
+    Picker = Callable[[int], Climb]
 
 __all__ = ["Settings", "run"]
 
@@ -134,7 +138,9 @@ def _train(model: Model, target: Target, settings: Settings, start: Start, strea
     if own.pilot:
         pilot = build_guide("mvn", model, start, stream, published=settings.published)
         plan = Plan(own.pilot, own.particles, pilot.schedule.rate, settings.lr)
-        train(pilot, _pick_target(model, target, pilot, settings, stream.child("pilot")), plan, stream.generator("pilot"))
+        train(
+            pilot, _pick_target(model, target, pilot, settings, stream.child("pilot")), plan, stream.generator("pilot")
+        )
         start = _find_frame(pilot, start)
         guide = build_guide(settings.guide, model, start, stream, published=settings.published)
     plan = Plan(
@@ -165,7 +171,7 @@ def _find_frame(pilot: Guide, start: Start) -> Start:
     return replace(start, mode=frame.to_z(state["mean"][None])[0], covariance_factor=factor)
 
 
-def _pick_target(model: Model, target: Target, guide: Guide, settings: Settings, stream: Stream):  # noqa: ANN202
+def _pick_target(model: Model, target: Target, guide: Guide, settings: Settings, stream: Stream) -> Picker:
     """Return the function from step to target: always the same, or a fresh minibatch at each step."""
     frame, shift = guide.whitening, guide.whitening.log_det()
 
@@ -256,10 +262,9 @@ def _traces(
     outcomes: list[_Outcome], best: _Outcome, elbo: float, error: float, smoothed: SmoothedWeights
 ) -> dict[str, Tensor]:
     """Return what may be plotted or read later."""
-    options = {"dtype": torch.float64}
     return {
-        "elbo": torch.tensor(best.trained.elbo, **options),
-        "elbo_restarts": torch.tensor([outcome.elbo for outcome in outcomes], **options),
-        "elbo_final": torch.tensor([elbo, error], **options),
-        "log_z_importance": torch.tensor([smoothed.log_mean, smoothed.log_mean_error], **options),
+        "elbo": torch.tensor(best.trained.elbo, dtype=torch.float64),
+        "elbo_restarts": torch.tensor([outcome.elbo for outcome in outcomes], dtype=torch.float64),
+        "elbo_final": torch.tensor([elbo, error], dtype=torch.float64),
+        "log_z_importance": torch.tensor([smoothed.log_mean, smoothed.log_mean_error], dtype=torch.float64),
     }

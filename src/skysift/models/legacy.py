@@ -118,17 +118,20 @@ class _Guide(nn.Module):
 
     def __init__(self, kind: str, size: int, context: int, start: Tensor) -> None:
         super().__init__()
-        from pyro.distributions import transforms
+        from pyro.distributions.transforms import affine_autoregressive, conditional_affine_autoregressive
 
         self.start = start
         self.loc = nn.Parameter(torch.zeros(size))
         self.factor = nn.Parameter(0.1 * torch.eye(size))
         self.kind = kind
         hidden = [10 * size + 1] * 2
-        make: Callable[[], nn.Module] = lambda: transforms.affine_autoregressive(size, hidden)  # noqa: E731
-        if kind == "conditional_iaf":
-            make = lambda: transforms.conditional_affine_autoregressive(size, context, hidden)  # noqa: E731
-        self.flows = nn.ModuleList(make() for _ in range(TRANSFORMS) if kind != "mvn")
+        made: list[nn.Module] = []
+        for _ in range(TRANSFORMS if kind != "mvn" else 0):
+            if kind == "conditional_iaf":
+                made.append(conditional_affine_autoregressive(size, context, hidden))  # type: ignore[no-untyped-call]
+            else:
+                made.append(affine_autoregressive(size, hidden))  # type: ignore[no-untyped-call]  # Pyro is untyped
+        self.flows = nn.ModuleList(made)
 
     def forward(self, context: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return z (n,) and ln q(z) for standard normal noise (n,)."""
@@ -137,8 +140,9 @@ class _Guide(nn.Module):
             lower = torch.tril(self.factor)
             return self.start + self.loc + lower @ noise, log_q - lower.diagonal().abs().log().sum()
         value = noise
-        for flow in self.flows:
-            step: Any = flow.condition(context) if self.kind == "conditional_iaf" else flow
+        flows: list[Any] = list(self.flows)
+        for flow in flows:
+            step = flow.condition(context) if self.kind == "conditional_iaf" else flow
             moved = step(value)
             log_q = log_q - step.log_abs_det_jacobian(value, moved).sum()
             value = moved.flip(-1)

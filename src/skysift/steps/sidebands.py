@@ -63,6 +63,8 @@ def run(config: Path, observation: Path, data: Path, region: str, out: Path) -> 
     )
     peak, sd, grid, log_likelihood = _spurious(model, settings, stream)
     seen = float(counts.counts[:, band.region].sum())
+    if not seen > 0:
+        raise InputError(data, region, "no photons", "a sideband with photons", "choose other systematics.longitudes")
     centre = float(counts.counts[:, looked_at.region].sum())
     template = looked_at.templates[settings.model.components[settings.signal].template]
     unit = float(template[:, looked_at.region].sum())

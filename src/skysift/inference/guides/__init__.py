@@ -39,7 +39,9 @@ def build_guide(name: str, model: Model, start: Start, stream: Stream, *, publis
     if name not in GUIDES:
         raise InputError("fits", "guide", name, "a guide", nearest(name, GUIDES))
     if published and name == "flow":
-        raise InputError("fits", "published", "flow", "a guide that was published: mvn, iaf, conditional_iaf", "drop it")
+        raise InputError(
+            "fits", "published", "flow", "a guide that was published: mvn, iaf, conditional_iaf", "drop it"
+        )
     # networks draw their weights from torch's global generator: leave no trace there
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream.number("weights"))

@@ -64,7 +64,8 @@ class Affine:
 
     def pull(self, y: Tensor) -> Tensor:
         """Map (batch, d) y back to x."""
-        return torch.linalg.solve_triangular(self.factor, (y - self.mean).T, upper=False).T
+        x: Tensor = torch.linalg.solve_triangular(self.factor, (y - self.mean).T, upper=False).T
+        return x
 
     def log_det(self) -> Tensor:
         """Return log |dy/dx|, ()."""
@@ -79,8 +80,8 @@ class Affine:
            m \leftarrow m + \rho\, T\,\overline{T^T g + e},\quad T \leftarrow T + \rho\, T\,\mathrm{tril}'(A)
 
         tril' halves the diagonal, as the Fisher matrix of a Gaussian asks. The terms in e stand for the entropy's
-        zero and identity matrix: they have the same mean and cancel the noise of the first where the target is Gaussian (the
-        path derivative), so that the step vanishes at the optimum. With the exact identity instead, 16 particles
+        zero and identity matrix: they have the same mean and cancel the noise of the first where the target is Gaussian
+        (the path derivative), so that the step vanishes at the optimum. With the exact identity instead, 16 particles
         leave about d^2 rho / 64 nats of noise: 90 at d = 138 and rho = 0.3.
 
         Parameters
@@ -116,7 +117,8 @@ class Affine:
 
     def _in_rows(self, turn: Tensor) -> Tensor:
         """Return ``turn`` with each row in units of its standard deviation."""
-        return turn / torch.linalg.vector_norm(self.factor, dim=1)[:, None]
+        scaled: Tensor = turn / torch.linalg.vector_norm(self.factor, dim=1)[:, None]
+        return scaled
 
     def state(self) -> dict[str, Tensor]:
         """Return copies of mean and factor."""

@@ -106,9 +106,7 @@ class Guide(ABC):
         """Draw antithetic noise for `climb`, (count, d)."""
         return normal_noise(count, self.size, generator)
 
-    def fill(
-        self, loss: Tensor, module: nn.Module, leaves: Sequence[Tensor] = ()
-    ) -> list[Tensor | None]:
+    def fill(self, loss: Tensor, module: nn.Module, leaves: Sequence[Tensor] = ()) -> list[Tensor | None]:
         """Put the loss's gradients into a module's ``grad``; return those of ``leaves``, None where it has none."""
         weights = list(module.parameters())
         slopes = torch.autograd.grad(loss, [*leaves, *weights], allow_unused=True)

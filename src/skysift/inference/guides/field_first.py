@@ -117,7 +117,8 @@ class FieldFirstGuide(Guide):
         if self.modes is not None:
             modes = self.modes.inverse(modes, None)
             log_det = log_det + self.modes(modes, None)[1]
-        return base_density(torch.cat([modes, x[:, self.count : self.lead], last], 1)) - log_det
+        density: Tensor = base_density(torch.cat([modes, x[:, self.count : self.lead], last], 1)) - log_det
+        return density
 
     def climb(self, target: Climb, noise: Tensor, rate: float, limit: float) -> Tensor:
         """Take one step; see `Guide.climb`."""

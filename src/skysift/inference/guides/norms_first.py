@@ -74,7 +74,8 @@ class NormsFirstGuide(Guide):
         rest = self.second.pull(w[:, self.lead :] - self.regression.push(self._regressors(u)))
         first = self.flow.inverse(self.first.pull(u), None)
         log_det = self.flow(first, None)[1] + self.first.log_det() + self.second.log_det()
-        return base_density(torch.cat([first, rest], 1)) - log_det
+        density: Tensor = base_density(torch.cat([first, rest], 1)) - log_det
+        return density
 
     def climb(self, target: Climb, noise: Tensor, rate: float, limit: float) -> Tensor:
         """Take one step; see `Guide.climb`."""
@@ -97,7 +98,8 @@ class NormsFirstGuide(Guide):
         self.second.step(by_v, rest, rest, rate, limit)
         self.second.mean = self.second.mean + turn
         total = log_det.detach() + self.first.log_det() + self.second.log_det()
-        return density - base_density(noise) + total
+        gap: Tensor = density - base_density(noise) + total
+        return gap
 
     def frame_state(self) -> dict[str, Tensor]:
         """Return both affine maps and the regression on the norms."""

@@ -46,4 +46,5 @@ class Regression:
         length = float((regressors @ moves.T).square().sum(1).mean().sqrt())
         turn = factor @ (min(rate, limit / max(length, 1e-300)) * moves)
         self.slope = self.slope + turn
-        return -turn @ regressors.mean(0)
+        shift: Tensor = -turn @ regressors.mean(0)
+        return shift

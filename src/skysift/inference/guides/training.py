@@ -27,8 +27,8 @@ AVERAGE = 0.1  # share of the last steps over which weights are averaged
 class Plan:
     """How to train: ``steps`` at most, ``particles`` per step, ``rate`` of frames, ``lr`` of networks.
 
-    A plateau is reached when the means of three successive windows of ``window`` steps differ by less than the larger of
-    ``tolerance`` nats and two Monte Carlo errors. From there, or from two thirds of the way, all rates fall to zero
+    A plateau is reached when the means of three successive windows of ``window`` steps differ by less than the larger
+    of ``tolerance`` nats and two Monte Carlo errors. From there, or from two thirds of the way, all rates fall to zero
     along a cosine: noise, not distance, is what keeps the ELBO down by then. ``clip`` bounds the gradient norm of the
     networks, ``limit`` a natural-gradient step.
     """
@@ -64,8 +64,9 @@ class Trained:
     def rise(self) -> tuple[float, float]:
         """Return by how much the last tenth of the steps lies above the tenth before, and the error of that."""
         part = max(self.steps // 10, 1)
-        (last, error), (before, other) = self.mean(self.steps - part, self.steps), self.mean(
-            self.steps - 2 * part, self.steps - part
+        (last, error), (before, other) = (
+            self.mean(self.steps - part, self.steps),
+            self.mean(self.steps - 2 * part, self.steps - part),
         )
         return last - before, math.hypot(error, other)
 

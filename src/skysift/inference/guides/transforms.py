@@ -125,7 +125,8 @@ class IafTransform(Transform):
         return x
 
     def _layer(self, network: nn.Module, context: Tensor | None) -> Any:  # noqa: ANN401 - Pyro is untyped
-        return self._affine(network if context is None else lambda x: network(x, context))
+        # Pyro is untyped
+        return self._affine(network if context is None else lambda x: network(x, context))  # type: ignore[no-untyped-call]
 
 
 def _build_network(features: int, context: int, hidden: tuple[int, ...], order: Tensor) -> nn.Module:

@@ -44,7 +44,8 @@ class Whitening:
 
     def to_w(self, z: Tensor) -> Tensor:
         """Map (batch, d) z to w."""
-        return torch.linalg.solve(self.factor, (z[:, self.order] - self.centre).T).T
+        w: Tensor = torch.linalg.solve(self.factor, (z[:, self.order] - self.centre).T).T
+        return w
 
     def pull_gradient(self, gradient: Tensor) -> Tensor:
         """Turn derivatives by z, (batch, d), into derivatives by w."""
@@ -58,7 +59,8 @@ class Whitening:
 
     def log_det(self) -> Tensor:
         """Return log |dz/dw|, ()."""
-        return torch.linalg.slogdet(self.factor).logabsdet
+        log_det: Tensor = torch.linalg.slogdet(self.factor).logabsdet
+        return log_det
 
     @classmethod
     def from_start(
@@ -88,7 +90,9 @@ class Whitening:
         order, lead = block_order(parameters, first)
         order = order.to(centre.device)
         rows = factor[order]
-        lower = torch.block_diag(_lower(rows[:lead]), _lower(rows[lead:])) if independent else _lower(rows)
+        lower = _lower(rows)
+        if independent:
+            lower = torch.block_diag(_lower(rows[:lead]), _lower(rows[lead:]))  # type: ignore[no-untyped-call]  # torch
         if not (torch.isfinite(centre).all() and torch.isfinite(lower).all() and (lower.diagonal() > 0).all()):
             raise NumericsError("the start's mode or covariance factor is not finite or not positive definite")
         if rotate:
@@ -128,7 +132,8 @@ def _lower(rows: Tensor) -> Tensor:
         return rows.new_zeros(0, 0)
     upper = torch.linalg.qr(rows.T, mode="r").R
     signs = torch.where(upper.diagonal() < 0, -1.0, 1.0).to(rows.dtype)
-    return (signs[:, None] * upper).T
+    lower: Tensor = (signs[:, None] * upper).T
+    return lower
 
 
 def _rotate(lower: Tensor, lead: int) -> Tensor:
