@@ -147,6 +147,25 @@ def test_limits_are_kept(seed):
     assert float(values.max()) <= 12.0
 
 
+@pytest.mark.parametrize("low", [14.0, 30.0])
+def test_a_prior_far_from_the_likelihood_is_still_reached(low, seed):
+    """The posterior is the tail of the likelihood inside the prior: mean within 0.05 of its own sd of quadrature."""
+    model = Poisson(2)
+    prior = Uniform(low, low + 10.0)
+    model.parameters = Parameters([Parameter("bump_norm", prior), model.parameters["flat_norm"]])
+    result = grid.run(model, Settings("bump_norm", importance=0, draws=4000), Start(), Stream(seed))
+    bump = np.linspace(low, low + 10.0, 3000)
+    rates = torch.exp(math.log(5.0) + 0.5 * torch.linspace(-5.0, 5.0, 80, dtype=torch.float64))
+    weight = torch.as_tensor(stats.norm.logpdf(np.linspace(-5.0, 5.0, 80)))
+    mean = rates[:, None, None] * model.templates[1] + model.floor + torch.as_tensor(bump)[:, None] * model.templates[0]
+    terms = (torch.xlogy(model.counts, mean) - mean).sum(-1) + weight[:, None]
+    _, centre, sd = summarise(bump, torch.logsumexp(terms, 0).numpy())
+    values = model.parameters.values(flatten(result)[0])["bump_norm"].numpy()
+    assert values.min() >= low
+    assert abs(values.mean() - centre) < 0.1 * sd
+    assert values.std() == pytest.approx(sd, rel=0.1)
+
+
 def test_a_grid_that_ends_inside_the_likelihood_says_so(seed):
     plain = grid.run(Poisson(2), Settings("bump_norm", importance=0), Start(), Stream(seed))
     assert next(check for check in plain.checks if check.name == "grid reaches").colour == "green"
@@ -168,6 +187,8 @@ def test_what_cannot_be_put_on_a_grid_is_refused(seed):
     for count in (1, 2):
         with pytest.raises(InputError, match="at least four"):
             grid.run(Poisson(count), Settings("bump_norm", low=-90.0, high=-80.0), Start(), Stream(seed))
+    with pytest.raises(InputError, match="some that the prior of bump_norm allows"):
+        grid.run(Poisson(2), Settings("bump_norm", low=15.0, high=20.0, importance=0), Start(), Stream(seed))
 
 
 def test_same_seed_same_draws(seed):

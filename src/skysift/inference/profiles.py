@@ -172,10 +172,10 @@ def _choose_values(
     near = np.linspace(low, high, settings.values)
     width = float(edges[1] - edges[0]) / (2.0 * REACH)
     parts = [near]
-    if settings.low is None and prior_span[1] - width < low:
-        parts.insert(0, np.linspace(prior_span[1] - width, low, settings.values)[:-1])
-    if settings.high is None and prior_span[0] + width > high:
-        parts.append(np.linspace(high, prior_span[0] + width, settings.values)[1:])
+    if settings.low is None and prior_span[1] - 2.0 * width < low:
+        parts.insert(0, np.linspace(prior_span[1] - 2.0 * width, low, settings.values)[:-1])
+    if settings.high is None and prior_span[0] + 2.0 * width > high:
+        parts.append(np.linspace(high, prior_span[0] + 2.0 * width, settings.values)[1:])
     return np.concatenate(parts)
 
 

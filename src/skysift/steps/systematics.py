@@ -98,36 +98,47 @@ def _widen(fitted: Posterior, name: str, sigma: float, random: np.random.Generat
     """Return the posterior of the scalar norms when eps is added to one of them.
 
     Draws of the marginal likelihood without the norm's prior, A + eps, are moved by -eps and weighted by the prior at
-    A: the convolution of the marginal, times the prior.
+    A: the convolution of the marginal, times the prior. Without a grid over this norm, posterior draws divided by the
+    prior stand for the likelihood.
     """
-    flat = {key.removeprefix("flat_"): item for key, item in fitted.arrays.items() if key.startswith("flat_")}
+    prior = fitted.variables[name].prior_summary or {}
     notes = list(fitted.warnings)
-    if name not in flat:
+    from_grid = f"flat_{name}" in fitted.arrays and fitted.attributes.get("marginal_of", name) == name
+    if from_grid:
+        flat = {key.removeprefix("flat_"): item for key, item in fitted.arrays.items() if key.startswith("flat_")}
+    else:
         flat = {key: replace(item, array=fitted.flat(key)) for key, item in _scalars(fitted).items()}
         notes.append(
-            f"{name}: the fit does not end in grid, so its draws inside the prior's support stand for the likelihood"
+            f"{name}: the fit does not end in grid over {name}, so its draws inside the prior's support stand for the "
+            "likelihood"
         )
     draws = {key: np.tile(item.array, COPIES) for key, item in flat.items()}
     moved = draws[name] - sigma * random.standard_normal(len(draws[name]))
-    prior = fitted.variables[name].prior_summary or {}
-    weight = np.exp(_log_prior(prior, moved))
-    if not weight.sum() > 0:
+    log_weight = _log_prior(prior, moved) - (0.0 if from_grid else _log_prior(prior, draws[name]))
+    if not np.isfinite(log_weight).any():
         raise InputError(
             fitted.attributes["fit"], name, "no draw inside the prior", "a prior that overlaps", "widen it"
         )
+    weight = np.exp(log_weight - log_weight.max())
     edges = np.cumsum(weight) / weight.sum()
-    index = np.searchsorted(edges, (np.arange(KEPT) + random.random()) / KEPT).clip(max=len(edges) - 1)
+    # one offset for all strata would pick the same draws from every copy
+    index = np.searchsorted(edges, (np.arange(KEPT) + random.random(KEPT)) / KEPT).clip(max=len(edges) - 1)
     index = random.permutation(index)
     variables = {
         key: replace(fitted.variables[key], array=(moved if key == name else draws[key])[index][None])
         for key in flat
         if key in fitted.variables
     }
-    arrays, gain = _convolve(fitted.arrays, prior, sigma)
+    stored = fitted.arrays if from_grid else _without(fitted.arrays, "marginal_")
+    arrays, gain = _convolve(_without(stored, "flat_", "node_"), prior, sigma)
     log_z = None if fitted.log_z is None or gain is None else fitted.log_z + gain
     return replace(
         fitted, variables=variables, arrays=arrays, log_z=log_z, sample_stats={}, coordinates={}, warnings=notes
     )
+
+
+def _without(arrays: Mapping[str, Variable], *heads: str) -> dict[str, Variable]:
+    return {key: item for key, item in arrays.items() if not key.startswith(heads)}
 
 
 def _scalars(fitted: Posterior) -> dict[str, Variable]:
@@ -167,5 +178,4 @@ def _convolve(
         "marginal_grid": replace(arrays["marginal_grid"], array=wide),
         "marginal_log_likelihood": replace(arrays["marginal_log_likelihood"], array=smooth - smooth.max()),
     }
-    kept = {key: item for key, item in arrays.items() if not key.startswith(("flat_", "node_"))}
-    return kept | changed, gain
+    return dict(arrays) | changed, gain
