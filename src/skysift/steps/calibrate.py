@@ -52,8 +52,9 @@ def _is_marginal_of(record: FitRecord, parameter: str) -> bool:
     """Tell whether the stored marginal likelihood is that of ``parameter``: by name, else by its own draws."""
     if "marginal_grid" not in record.arrays:
         return False
-    if "systematic_of" in record.attributes:
-        return bool(record.attributes["systematic_of"] == parameter)
+    for name in ("marginal_of", "systematic_of"):
+        if name in record.attributes:
+            return bool(record.attributes[name] == parameter)
     own = record.arrays.get(f"flat_{parameter}")
     if own is None:
         return False
