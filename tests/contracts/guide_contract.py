@@ -116,7 +116,9 @@ class GuideContract:
         assert all(weight.grad is not None and bool((weight.grad != 0).any()) for weight in guide.parameters())
         fresh = self.build().state()
         still = [name for name, value in guide.state().items() if value.numel() and torch.equal(value, fresh[name])]
-        masks = [name for name in still if name.endswith(("mask", "order", "permutation", "summary.mean", "summary.sd"))]
+        masks = [
+            name for name in still if name.endswith(("mask", "order", "permutation", "summary.mean", "summary.sd"))
+        ]
         # the frame of the norms' flow leaves scales to the flow
         assert set(still) - set(masks) <= {"first.factor"}
 

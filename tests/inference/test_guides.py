@@ -46,44 +46,29 @@ class TestPublishedIaf(GuideContract):
 
 
 @pytest.mark.parametrize(
-    "transform",
+    ("transform", "features", "context"),
     [
-        IafTransform(3),
-        IafTransform(3, 2),
-        IafTransform(1, 2),
-        ZukoTransform(3, kind="affine"),
-        ZukoTransform(3, 2, transforms=2),
-        ZukoTransform(1),
+        (IafTransform(3), 3, 0),
+        (IafTransform(3, 2), 3, 2),
+        (IafTransform(1, 2), 1, 2),
+        (ZukoTransform(3), 3, 0),
+        (ZukoTransform(3, 2, splines=0), 3, 2),
+        (ZukoTransform(1, affines=0), 1, 0),
     ],
-    ids=lambda transform: type(transform).__name__,
 )
-def test_transforms_against_autograd(transform, seed):
+def test_transforms_against_autograd(transform, features, context, seed):
     generator = torch.Generator().manual_seed(seed)
-    features = 1 if any(part.shape[0] == 1 for part in _outputs(transform)) else 3
-    context = torch.randn(1, 2, generator=generator, dtype=torch.float64) if _has_context(transform) else None
+    seen = torch.randn(1, context, generator=generator, dtype=torch.float64) if context else None
+    noise = torch.randn(1, features, generator=generator, dtype=torch.float64)
+    assert torch.allclose(transform(noise, seen)[0], noise, atol=1e-12)
     with torch.no_grad():
         for weight in transform.parameters():
-            weight += 0.3 * torch.randn(weight.shape, generator=generator, dtype=weight.dtype)
-    noise = torch.randn(1, features, generator=generator, dtype=torch.float64)
-    x, log_det = transform(noise, context)
-    jacobian = torch.autograd.functional.jacobian(lambda n: transform(n, context)[0][0], noise)[:, 0]
+            weight.add_(0.3 * torch.randn(weight.shape, generator=generator, dtype=weight.dtype))
+    x, log_det = transform(noise, seen)
+    jacobian = torch.autograd.functional.jacobian(lambda e: transform(e, seen)[0][0], noise)[:, 0]
     assert torch.allclose(log_det, torch.linalg.slogdet(jacobian).logabsdet, atol=1e-8)
-    assert torch.allclose(transform.inverse(x, context), noise, atol=1e-8)
+    assert torch.allclose(transform.inverse(x, seen), noise, atol=1e-7)
     assert float(log_det.detach().abs()) > 1e-3
-
-
-def _outputs(transform):
-    if isinstance(transform, IafTransform):
-        return [torch.empty(transform.networks[0].input_dim)]
-    hyper = getattr(transform.stack.transforms[0], "hyper", None)
-    return [torch.empty(1 if hyper is None else 3)]
-
-
-def _has_context(transform):
-    if isinstance(transform, IafTransform):
-        return transform.networks[0].context_dim > 0
-    hyper = getattr(transform.stack.transforms[0], "hyper", None)
-    return hyper is not None and hyper[0].in_features > 3
 
 
 def test_low_rank_product_against_the_dense_one(seed):
