@@ -187,6 +187,15 @@ def test_hyper_parameters_are_left_to_the_engines_or_sampled():
     assert {"diffuse_variance", "diffuse_lengthscale"} < set(sampled.parameters.names)
 
 
+def test_maximised_beside_marginalised_is_announced():
+    observation = observe()
+    free = {"lengthscale": "0.3 rad", "variance": {"lognormal": [0.1, 1.0]}}
+    both = [{**free, "hyper": "maximised"}, {**free, "hyper": "marginalised", "grid": 3}]
+    model = build(settings(diffuse={**COMPONENTS["diffuse"], "modulate": both}), observation, draw(observation))
+    assert any("all are marginalised" in text for text in model.warnings)
+    assert model.hyper.names == ("diffuse_variance", "diffuse_variance_2")
+
+
 def test_a_shared_field_with_its_coefficient():
     observation = observe()
     part = {**COMPONENTS["isotropic"], "modulate": {"shared": "diffuse", "coefficient": {"normal": [1, 0.5]}}}

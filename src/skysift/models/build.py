@@ -141,6 +141,7 @@ class _Assembly:
         self.latent: list[Parameter] = []
         self.hyper: list[Parameter] = []
         self.nodes = [1]
+        self.choices: set[str] = set()
         self.components: list[Component] = []
         self.fields: dict[str, Field] = {}
         self.starts: dict[str, Tensor] = {}
@@ -162,6 +163,7 @@ class _Assembly:
 
     def add(self, name: str, part: Any) -> None:  # noqa: ANN401 - a configured component
         """Take in one component."""
+        self.choices |= {kernel.hyper for kernel in part.modulate}
         field, coefficient, mean = self._modulate(name, part.modulate)
         norm = self._norm(name, part)
         self.components.append(Component(name, self._tensor(self.maps[name]), norm, field, coefficient, mean))
@@ -237,6 +239,8 @@ class _Assembly:
         free = sum(math.prod(item.shape) for item in self.norms)
         if free > counts.numel():
             self.warnings.append(f"{free} free norms and only {counts.numel()} pixels: priors decide")
+        if {"maximised", "marginalised"} <= self.choices:
+            self.warnings.append("hyper: maximised beside hyper: marginalised: all are marginalised")
         hyper = Parameters(self.hyper) if self.hyper else None
         middle = {} if hyper is None else hyper.from_cube(torch.full((hyper.cube_size,), 0.5, dtype=torch.float64))
         model = TemplateModel(
