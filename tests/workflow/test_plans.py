@@ -60,7 +60,9 @@ def test_demonstration_with_every_profile(checkout, words):
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_every_shipped_configuration(checkout, name):
-    assert checkout.plan("--configfile", name) == expected_jobs(load([ROOT / name]))
+    # the worlds extend the published experiment: both files are given, the second merged over the first
+    names = ["config/fermi_gp.yaml", name] if name.endswith("worlds.yaml") else [name]
+    assert checkout.plan("--configfile", *names) == expected_jobs(load([ROOT / part for part in names]))
 
 
 def test_count_of_jobs_by_hand(checkout, mine):
