@@ -63,13 +63,13 @@ def summarise(values, log_density):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_marginal_posterior_and_evidence_against_quadrature(count, seed):
-    """Peak, mean and sd without the prior within 0.03 sd; ln Z within 0.03 nat plus its error."""
+    """Without the prior: mean and sd within 0.03 sd (10 errors), peak within 0.15 (5); ln Z within 0.03 and 5 errors."""
     model = Poisson(count)
     result = grid.run(model, Settings("bump_norm", importance=2000), Start(), Stream(seed))
     bump, log_l = model.brute()
     peak, mean, sd = summarise(bump, log_l)
     found = Marginal(result.traces["marginal_grid"].numpy(), result.traces["marginal_log_likelihood"].numpy(), None)
-    assert abs(found.moments()[0] - peak) < 0.03 * sd + (bump[1] - bump[0])
+    assert abs(found.moments()[0] - peak) < 0.15 * sd
     assert abs(found.moments()[1] - mean) < 0.03 * sd
     assert found.moments()[2] == pytest.approx(sd, rel=0.03)
     inside = (bump > 0.0) & (bump < 14.0)
