@@ -41,32 +41,23 @@ class Analysis:
         """Return the model of a flat sky, to draw from: neither its parameters nor its maps know the counts."""
         return self.bind(np.ones(len(self.observation.pixels)))
 
+    def expected_truth(self):
+        """Return the mean counts of the configured truth, (P,)."""
+        return sum(norm * self.observation.templates[name][0] for name, norm in self.truth.items())
+
     def draw_truth(self, generator):
         """Return Poisson counts of the configured truth, (P,)."""
-        mean = sum(norm * self.observation.templates[name][0] for name, norm in self.truth.items())
-        return torch.poisson(torch.as_tensor(mean), generator=generator)
+        return torch.poisson(torch.as_tensor(self.expected_truth()), generator=generator)
 
 
-def make_analysis(observation, diffuse, truth, gce=None):
-    """Return an analysis from a section ``observation``, a diffuse component, the truth of a simulation.
-
-    ``gce`` is the prior of the signal's norm, where it is not that of `NORMS`.
-    """
-    components = {"diffuse": diffuse, **NORMS}
-    if gce is not None:
-        components["gce"] = {**NORMS["gce"], "norm": gce}
+def make_analysis(observation, components, truth):
+    """Return an analysis from the sections ``observation`` and ``components`` and the truth of a simulation."""
     analysis = resolve(
         {
             "run": "test",
             "observation": observation,
             "simulate": {"replicates": 1, "truth": truth},
-            "model": {
-                "components": {
-                    "diffuse": diffuse,
-                    **NORMS,
-                    **({} if gce is None else {"gce": {**NORMS["gce"], "norm": gce}}),
-                }
-            },
+            "model": {"components": components},
             "fits": {"any": ["map"]},
         }
     )

@@ -45,7 +45,7 @@ def run_ensemble(analysis, steps, count, seed, alter=lambda model: model):
 
     ``alter`` turns the model that is fitted into a wrong one.
     """
-    stream = Stream(seed, ("calibration",))
+    stream = Stream(seed, ("calibration", steps[-1][0]))
     drawn_from = analysis.bind_flat()
     truths = drawn_from.parameters.draw(count, stream.generator("truth"))
     skies = drawn_from.simulate(truths, stream.generator("counts"))

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from tests.statistics.analyses import NORMS as COMPONENTS
 from tests.statistics.analyses import make_analysis
 
 from skysift.inference import sequence
@@ -31,7 +32,7 @@ def model():
     modulate = {"lengthscale": "0.2 rad", "variance": 0.03, "inducing": {"spacing": 0.6}}
     analysis = make_analysis(
         {"data": "synthetic", "nside": 64, "region": {"radius": "20 deg", "mask_plane": "2 deg"}},
-        {"template": "diffuse", "norm": {"lognormal": [12, 0.5]}, "modulate": modulate},
+        {"diffuse": {"template": "diffuse", "norm": {"lognormal": [12, 0.5]}, "modulate": modulate}, **COMPONENTS},
         TRUTH,
     )
     return analysis.bind(analysis.draw_truth(Stream(20200929).generator("sky")))

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.statistics.analyses import make_analysis
+from tests.statistics.analyses import NORMS, make_analysis
 from tests.statistics.ensembles import list_faults, run_ensemble
 
 from skysift.streams import torch_stream
@@ -24,13 +24,13 @@ SMOOTH = {"lognormal": [0.8, 0.4]}
 SHARE = 1500 / 4234  # of the pixels in a minibatch of the published recipe
 
 
-def analysis(gce=None):
+def analysis(gce=NORMS["gce"]["norm"]):
     modulate = {"lengthscale": "0.2 rad", "variance": 0.05, "inducing": {"spacing": 0.6}}
+    diffuse = {"template": "diffuse", "norm": {"lognormal": [12, 0.5]}, "modulate": modulate}
     return make_analysis(
         {"data": "synthetic", "nside": 64, "region": {"radius": "10 deg", "mask_plane": "2 deg"}},
-        {"template": "diffuse", "norm": {"lognormal": [12, 0.5]}, "modulate": modulate},
+        {"diffuse": diffuse, **NORMS, "gce": {**NORMS["gce"], "norm": gce}},
         {"diffuse": 12},
-        gce,
     )
 
 
@@ -47,8 +47,8 @@ def test_grid_is_calibrated(seed):
 
 
 def test_hmc_is_calibrated(seed):
-    # 16 chains forget where they began in 20 transitions; at the edge of a uniform prior it takes them hundreds
-    chains = ("hmc", {"chains": 16, "warmup": 20, "draws": 16, "max_draws": 16})
+    # 16 chains forget where they began in 16 transitions; at the edge of a uniform prior it takes them hundreds
+    chains = ("hmc", {"chains": 16, "warmup": 16, "draws": 14, "max_draws": 14})
     assert_calibrated(run_ensemble(analysis(SMOOTH), [GAUSSIAN, chains], 100, seed), seed)
 
 
