@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
-from skysift.contract import hook
-from skysift.errors import InputError
 from skysift.inference.engine import Check, Result
-from skysift.inference.guides import build_guide
-from skysift.inference.guides.base import normal_noise
-from skysift.inference.guides.training import Plan, Trained, train
-from skysift.inference.guides.whitening import find_moments
+from skysift.inference.guides.restarts import mean_of, train_restarts, weigh
 from skysift.inference.psis import SmoothedWeights, smooth_weights
 from skysift.inference.result import factorise_covariance, resample
 from skysift.inference.target import Target
@@ -28,15 +23,14 @@ if TYPE_CHECKING:
 
     from skysift.contract import Model
     from skysift.inference.engine import Start, Stream
-    from skysift.inference.guides.base import Climb, Guide
+    from skysift.inference.guides.base import Climb
+    from skysift.inference.guides.restarts import Outcome
 
     Picker = Callable[[int], Climb]
 
 __all__ = ["Settings", "run"]
 
-CHUNK = 500
 K_HAT = (0.5, 0.7, 1.0)
-SCOUTS = 1000  # draws that rank the restarts
 GOOD_ESS = 0.5
 LEAST_ESS = 0.1
 SMALL = 50
@@ -66,15 +60,6 @@ class Settings:
     rate: float | None = None
 
 
-class _Outcome(NamedTuple):
-    """One trained guide: what training saw, its ELBO from fresh draws, and the error of that."""
-
-    guide: Guide
-    trained: Trained
-    elbo: float
-    error: float
-
-
 def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Result:
     """Train a guide by maximising the ELBO, and weigh its draws.
 
@@ -89,16 +74,13 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     """
     begin = time.process_time()
     target = Target(model, device=stream.device)
-    outcomes = [
-        _train(model, target, settings, start, stream.child(f"restart-{k}")) for k in range(max(settings.restarts, 1))
-    ]
-    best = max(outcomes, key=lambda outcome: outcome.elbo)
+    best, outcomes = train_restarts(model, target, settings, start, stream)
     count = max(settings.evaluate or (20000 if target.size <= SMALL else 10000), settings.draws)
-    z, log_ratio = _weigh(best.guide, target, count, stream.generator("evaluate"))
+    z, log_ratio = weigh(best.guide, target, count, stream.generator("evaluate"))
     smoothed = smooth_weights(log_ratio)
-    elbo, error = _mean(log_ratio)
+    elbo, error = mean_of(log_ratio)
     checks = [
-        *_check_training(outcomes),
+        *_check_training(best, outcomes),
         *_check_weights(log_ratio, smoothed),
         *_check_laplace(settings, start, target, elbo),
     ]
@@ -121,7 +103,7 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
         traces=_traces(outcomes, best, elbo, error, smoothed),
         cost={
             **target.cost(),
-            "steps": float(sum(outcome.trained.steps for outcome in outcomes)),
+            "steps": float(sum(one.trained.steps for one in {id(one): one for one in (best, *outcomes)}.values())),
             "resampled": float(is_resampled),
             "cpu_seconds": time.process_time() - begin,
         },
@@ -129,98 +111,14 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     )
 
 
-def _train(model: Model, target: Target, settings: Settings, start: Start, stream: Stream) -> _Outcome:
-    """Build, train and rate one guide."""
-    if stream.names[-1] != "restart-0":
-        start = _displace(start, target.size, stream.generator("displace"))
-    guide = build_guide(settings.guide, model, start, stream, published=settings.published)
-    own = guide.schedule
-    if own.pilot:
-        pilot = build_guide("mvn", model, start, stream, published=settings.published)
-        plan = Plan(own.pilot, own.particles, pilot.schedule.rate, settings.lr)
-        train(
-            pilot, _pick_target(model, target, pilot, settings, stream.child("pilot")), plan, stream.generator("pilot")
-        )
-        start = _find_frame(pilot, start)
-        guide = build_guide(settings.guide, model, start, stream, published=settings.published)
-    plan = Plan(
-        steps=settings.steps or own.steps,
-        particles=settings.particles or own.particles,
-        rate=settings.rate or own.rate,
-        lr=settings.lr,
-        window=own.window,
-        tolerance=settings.tolerance,
-    )
-    trained = train(guide, _pick_target(model, target, guide, settings, stream), plan, stream.generator("noise"))
-    _, log_ratio = _weigh(guide, target, SCOUTS, stream.generator("scouts"))
-    return _Outcome(guide, trained, *_mean(log_ratio))
-
-
-def _displace(start: Start, size: int, generator: torch.Generator) -> Start:
-    """Return the start moved to a draw of its own Gaussian."""
-    centre, factor = find_moments(start, size)
-    noise = torch.randn(size, generator=generator, dtype=torch.float64, device=centre.device)
-    return replace(start, mode=centre + factor @ noise, covariance_factor=factor)
-
-
-def _find_frame(pilot: Guide, start: Start) -> Start:
-    """Return the start whose Gaussian is a trained Gaussian guide."""
-    frame, state = pilot.whitening, pilot.frame_state()
-    factor = torch.empty_like(frame.factor)
-    factor[frame.order] = frame.factor @ state["factor"]
-    return replace(start, mode=frame.to_z(state["mean"][None])[0], covariance_factor=factor)
-
-
-def _pick_target(model: Model, target: Target, guide: Guide, settings: Settings, stream: Stream) -> Picker:
-    """Return the function from step to target: always the same, or a fresh minibatch at each step."""
-    frame, shift = guide.whitening, guide.whitening.log_det()
-
-    def climb_on(some: Target) -> Climb:
-        def climb(w: Tensor) -> tuple[Tensor, Tensor]:
-            density, gradient = some.log_density_and_gradient(frame.to_z(w))
-            return density + shift, frame.pull_gradient(gradient)
-
-        return climb
-
-    if settings.batch is None:
-        whole = climb_on(target)
-        return lambda step: whole
-    minibatch = hook(model, "minibatch")
-    if minibatch is None:
-        name = type(model).__name__
-        raise InputError("fits", "batch", name, "a model that offers `minibatch`", "leave `batch` out: all data")
-    generator = stream.generator("minibatch")
-    return lambda step: climb_on(Target(minibatch(settings.batch, generator), device=stream.device))
-
-
-def _weigh(guide: Guide, target: Target, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return independent draws in z, (n, d), and log target minus log guide, (n,)."""
-    frame, shift = guide.whitening, guide.whitening.log_det()
-    points, ratios = [], []
-    for begin in range(0, count, CHUNK):
-        draw = guide.draw(normal_noise(min(CHUNK, count - begin), guide.size, generator, antithetic=False))
-        z = frame.to_z(draw.w)
-        points.append(z)
-        ratios.append(target.log_density(z) + shift - draw.log_q)
-    return torch.cat(points), torch.cat(ratios)
-
-
-def _mean(log_ratio: Tensor) -> tuple[float, float]:
-    """Return mean and standard error of the finite log ratios."""
-    finite = log_ratio[torch.isfinite(log_ratio)]
-    if len(finite) < 2:
-        return -math.inf, math.inf
-    return float(finite.mean()), float(finite.std()) / math.sqrt(len(finite))
-
-
-def _check_training(outcomes: list[_Outcome]) -> list[Check]:
+def _check_training(best: Outcome, outcomes: list[Outcome]) -> list[Check]:
     """Return the checks that the ELBO has stopped rising, and that restarts agree where."""
-    best = max(outcomes, key=lambda outcome: outcome.elbo)
     rise, error = best.trained.rise()
     limits = (0.1 + 2.0 * error, 1.0 + 2.0 * error)
     checks = [grade("ELBO still rising", rise, *limits, advice="raise svi.steps")]
     if len(outcomes) > 1:
-        spread = best.elbo - min(outcome.elbo for outcome in outcomes)
+        elbos = [outcome.elbo for outcome in outcomes]
+        spread = max(elbos) - min(elbos)
         noise = 2.0 * max(outcome.error for outcome in outcomes) * math.sqrt(2.0)
         advice = "restarts end apart: raise svi.steps or svi.particles, or look for further modes"
         checks.append(grade("ELBO spread over restarts", spread, 0.1 + noise, 1.0 + noise, advice=advice))
@@ -259,7 +157,7 @@ def _check_laplace(settings: Settings, start: Start, target: Target, elbo: float
 
 
 def _traces(
-    outcomes: list[_Outcome], best: _Outcome, elbo: float, error: float, smoothed: SmoothedWeights
+    outcomes: list[Outcome], best: Outcome, elbo: float, error: float, smoothed: SmoothedWeights
 ) -> dict[str, Tensor]:
     """Return what may be plotted or read later."""
     return {

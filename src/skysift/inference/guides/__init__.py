@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -85,8 +85,7 @@ def _build_conditional(model: Model, start: Start, stream: Stream, published: bo
     if frame.lead == frame.size:
         return _build_mvn(model, start, stream, published)
     norms = IafTransform(frame.size - frame.lead, summary.size + count)
-    kind: Literal["affine", "spline"] = "affine" if count > 1 else "spline"
-    modes = ZukoTransform(count, transforms=3, hidden=(32, 32), kind=kind) if count else None
+    modes = ZukoTransform(count, splines=int(count == 1), affines=3 * int(count > 1)) if count else None
     return FieldFirstGuide(frame, norms, summary, modes, count, independent=published)
 
 
@@ -104,9 +103,7 @@ def _build_flow(model: Model, start: Start, stream: Stream, published: bool) -> 
     if frame.size > frame.lead:
         noise = normal_noise(SUMMARY_DRAWS, frame.lead, stream.generator("summary"))
         summary = summarise_norms(model, frame, noise)
-    # one number alone stays Gaussian under affine transforms
-    flow = ZukoTransform(frame.lead, kind="affine" if frame.lead > 1 else "spline")
-    return NormsFirstGuide(frame, flow, summary)
+    return NormsFirstGuide(frame, ZukoTransform(frame.lead, affines=3 * int(frame.lead > 1)), summary)
 
 
 GUIDES: dict[str, Callable[[Model, Start, Stream, bool], Guide]] = {

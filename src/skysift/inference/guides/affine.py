@@ -60,7 +60,8 @@ class Affine:
 
     def push(self, x: Tensor) -> Tensor:
         """Map (batch, d) x to y."""
-        return self.mean + x @ self.factor.T
+        y: Tensor = self.mean + x @ self.factor.T
+        return y
 
     def pull(self, y: Tensor) -> Tensor:
         """Map (batch, d) y back to x."""

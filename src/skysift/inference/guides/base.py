@@ -32,13 +32,15 @@ class Schedule(NamedTuple):
     """How a guide likes to be trained.
 
     ``particles`` per step; most ``steps``; natural-gradient ``rate`` while far from the end; ``pilot``: steps of a
-    Gaussian guide that finds the frame first; ``window``: steps over which the ELBO is averaged to see a plateau.
+    Gaussian guide that finds the frame first; ``promise``: the effective share of draws below which longer training
+    should help; ``window``: steps over which the ELBO is averaged to see a plateau.
     """
 
     particles: int
     steps: int
     rate: float
     pilot: int = 0
+    promise: float = 0.0
     window: int = 25
 
 

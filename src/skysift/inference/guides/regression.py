@@ -20,7 +20,8 @@ class Regression:
 
     def push(self, regressors: Tensor) -> Tensor:
         """Return B psi of regressors, (batch, k) to (batch, size)."""
-        return regressors @ self.slope.T
+        y: Tensor = regressors @ self.slope.T
+        return y
 
     def step(self, excess: Tensor, factor: Tensor, regressors: Tensor, rate: float, limit: float) -> Tensor:
         r"""Take one natural-gradient step towards what the force on the block still says about the regressors.

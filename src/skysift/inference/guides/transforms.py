@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -27,16 +27,18 @@ class Transform(nn.Module):
 
 
 class ZukoTransform(Transform):
-    """Masked autoregressive transforms from noise to draw, where each is one pass, with the order reversed in between.
+    """Autoregressive transforms from noise to draw, where each is one pass, with the order reversed in between.
+
+    Splines come first: they give the noise the shape of a hard edge; affine ones then bend it. On targets with known
+    answers one spline and three affine transforms beat five of either kind, at less cost.
 
     Parameters
     ----------
     features : numbers to transform
     context : numbers in the context, 0 for none
-    transforms : how many
+    splines : how many rational-quadratic spline transforms, which act on [-5, 5]
+    affines : how many affine ones; a single number has no use for them
     hidden : units of the networks
-    kind : ``affine``, or ``spline`` (rational-quadratic, acts on [-5, 5])
-    bins : of each spline
 
     References
     ----------
@@ -47,17 +49,18 @@ class ZukoTransform(Transform):
         self,
         features: int,
         context: int = 0,
-        transforms: int = 5,
-        hidden: tuple[int, ...] = (64, 64),
-        kind: Literal["affine", "spline"] = "spline",
-        bins: int = 8,
+        splines: int = 1,
+        affines: int = 3,
+        hidden: tuple[int, ...] = (32, 32),
     ) -> None:
         super().__init__()
         from zuko.flows import MAF, NSF
+        from zuko.lazy import LazyComposedTransform
 
-        options: dict[str, Any] = {"transforms": transforms, "hidden_features": hidden, "activation": nn.ELU}
-        flow = MAF(features, context, **options) if kind == "affine" else NSF(features, context, bins=bins, **options)
-        self.stack = flow.transform
+        options: dict[str, Any] = {"hidden_features": hidden, "activation": nn.ELU}
+        parts = [NSF(features, context, transforms=splines, **options)] if splines else []
+        parts += [MAF(features, context, transforms=affines, **options)] if affines else []
+        self.stack = LazyComposedTransform(*(layer for part in parts for layer in part.transform.transforms))
         for layer in self.stack.transforms:
             _start_at_identity(layer)
         self.double()
