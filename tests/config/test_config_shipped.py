@@ -76,7 +76,9 @@ def test_the_published_experiment_is_as_published(shipped):
         assert (components["bubbles"].norm.mean, components["isotropic"].norm.sd) == (0.5, 0.02)
 
 
-@pytest.mark.parametrize(("name", "fit"), [("fermi_gp", "best"), ("fermi_gp_worlds", "inject"), ("fermi_inner_galaxy", "best")])
+@pytest.mark.parametrize(
+    ("name", "fit"), [("fermi_gp", "best"), ("fermi_gp_worlds", "inject"), ("fermi_inner_galaxy", "best")]
+)
 def test_the_default_has_two_scales_and_wide_priors(shipped, name, fit):
     components = shipped(name).model_of(fit).components
     wide, fine = components["diffuse"].modulate

@@ -63,7 +63,7 @@ def summarise(values, log_density):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_marginal_posterior_and_evidence_against_quadrature(count, seed):
-    """Without the prior: mean and sd within 0.03 sd (10 errors), peak within 0.15 (5); ln Z within 0.03 and 5 errors."""
+    """Without the prior: mean, sd within 0.03 sd (10 errors), peak within 0.15 (5); ln Z within 0.03 and 5 errors."""
     model = Poisson(count)
     result = grid.run(model, Settings("bump_norm", importance=2000), Start(), Stream(seed))
     bump, log_l = model.brute()
