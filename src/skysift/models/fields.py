@@ -71,7 +71,7 @@ class Term:
     def _combine(self, vector: Tensor, weights: Tensor, start: int, stop: int) -> Tensor:
         # factors go on the few numbers of the vector, not on the many of the pixels
         parts = [vector] if len(self.tables) == 1 else [w[:, None, None] * vector for w in weights.unbind(1)]
-        products = [part @ table.rows(start, stop).T for part, table in zip(parts, self.tables, strict=True)]
+        products = [table.push(part, start, stop) for part, table in zip(parts, self.tables, strict=True)]
         total = products[0]
         for product in products[1:]:
             total += product
@@ -83,7 +83,7 @@ class Term:
             slope = slope.sum(1, keepdim=True)
         weights, bend = self.weights(values)
         scale, mixed = self.scale(values), self._mixed(values)
-        parts = [slope @ table.rows(start, stop) for table in self.tables]
+        parts = [table.pull(slope, start, stop) for table in self.tables]
         back = parts[0] if len(parts) == 1 else (weights[..., None, None] * torch.stack(parts, 1)).sum(1)
         grads = {}
         if isinstance(self.variance, str):
