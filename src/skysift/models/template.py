@@ -225,9 +225,9 @@ class TemplateModel:
         return rigid, torch.stack([item.template for item in rigid], 1) if rigid else empty
 
     @cached_property
-    def _constants(self) -> dict[tuple[int, int], Tensor]:
-        """Return the constant of the log likelihood by range of pixels; filled as ranges are met."""
-        return {}
+    def _constant(self) -> Tensor:
+        """Return the part of the log likelihood that knows no expectation, ()."""
+        return poisson_constant(self.counts)
 
     def _glows(self, values: Values, start: int, stop: int) -> list[Glow]:
         fields = {name: item.evaluate(values, start, stop) for name, item in self.fields.items()}
@@ -253,18 +253,16 @@ class TemplateModel:
 
     def _sum(self, values: Values, *, want_gradient: bool) -> tuple[Tensor, Tensor]:
         rows = count_rows(values)
-        total = self.counts.new_zeros(rows)
+        total, zero = self.counts.new_zeros(rows), self.counts.new_zeros(())
         grads = {name: torch.zeros_like(values[name]) for name in self.parameters.names} if want_gradient else {}
         for place in self._blocks(rows):
             expected, glows = self._expected(values, *place)
             counts = self.counts[:, slice(*place)]
-            if place not in self._constants:
-                self._constants[place] = poisson_constant(counts)
-            total += poisson_log_likelihood(counts.flatten(), expected.flatten(1), self._constants[place])
+            total += poisson_log_likelihood(counts.flatten(), expected.flatten(1), zero)
             if want_gradient:
                 self._add_gradient(grads, values, poisson_residual(counts, expected), glows, place)
         packed = self.parameters.pack(grads) if want_gradient else self.counts.new_zeros(0)
-        return self.scale * total, self.scale * packed
+        return self.scale * (total - self._constant), self.scale * packed
 
     def _add_gradient(
         self, grads: dict[str, Tensor], values: Values, slope: Tensor, glows: list[Glow], place: tuple[int, int]

@@ -165,7 +165,7 @@ class Projection:
             return vector @ self.cached[start:stop].T
         # a matrix that is not kept is not made either: the triangle is solved for few vectors, not for many pixels
         flat = vector.reshape(-1, self.size).T
-        solved = torch.linalg.solve_triangular(self.factor.T, flat, upper=True).T
+        solved: Tensor = torch.linalg.solve_triangular(self.factor.T, flat, upper=True).T
         return (solved @ self._cross(start, stop)).reshape(*vector.shape[:-1], -1)
 
     def pull(self, slope: Tensor, start: int, stop: int) -> Tensor:
@@ -173,7 +173,8 @@ class Projection:
         if self.cached is not None:
             return slope @ self.cached[start:stop]
         flat = self._cross(start, stop) @ slope.reshape(-1, slope.shape[-1]).T
-        return torch.linalg.solve_triangular(self.factor, flat, upper=False).T.reshape(*slope.shape[:-1], self.size)
+        solved: Tensor = torch.linalg.solve_triangular(self.factor, flat, upper=False).T
+        return solved.reshape(*slope.shape[:-1], self.size)
 
     def blocks(self) -> Iterator[Tensor]:
         """Yield Phi, some rows at a time."""
@@ -182,7 +183,12 @@ class Projection:
 
     def loss(self) -> Tensor:
         """Return the share of prior variance that the inducing points leave out, per pixel, (P,)."""
-        return torch.cat([1.0 - rows.square().sum(1) for rows in self.blocks()])
+        # written into place: small results kept between large temporaries would fragment the heap
+        lost, start = self.factor.new_empty(len(self.pixels)), 0
+        for rows in self.blocks():
+            lost[start : start + len(rows)] = 1.0 - rows.square().sum(1)
+            start += len(rows)
+        return lost
 
     def check(self) -> str | None:
         """Raise when the mean loss exceeds 2e-2; return a warning when it exceeds 1e-3."""
