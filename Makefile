@@ -10,7 +10,7 @@ CORES ?= 2
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q
 
-.PHONY: help .venv demo test test-all lint format generated clean
+.PHONY: help .venv demo test test-all benchmark lint format generated clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z.-]+):.*## (.*)/\1|\2/' \
@@ -40,6 +40,9 @@ test: .venv/installed ## all tests but the slow ones and those that need a Slurm
 
 test-all: .venv/installed ## every test; those for Slurm start a cluster of their own
 	$(PYTEST) -n $(CORES)
+
+benchmark: .venv/installed ## how fast the hot functions are and how their cost grows, against the stored numbers
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py --compare
 
 lint: .venv/installed ## style, types, rooms, workflow; the same as in the pre-commit hooks
 	$(BIN)/ruff check .

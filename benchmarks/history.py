@@ -1,0 +1,67 @@
+"""Stored lines of numbers, one per run, and what is worse than they allow."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["LIMITS", "append", "compare", "exceed", "last"]
+
+SLOWER = 1.2
+STEEPER = 0.1
+LEAST_GB = 0.1
+# what holds whether there is a stored line or not: name begins and ends with these, and stays below
+LIMITS = (
+    ("gradient pixels", "exponent", 1.1),
+    ("gradient pixels", "ratio", 4.5),
+    ("hmc leapfrog pixels", "exponent", 1.1),
+    ("newton pixels", "exponent", 1.1),
+    ("svi", "exponent", 1.1),
+    ("whole sky", "peak_gb", 2.0),
+)
+Numbers = Mapping[str, float]
+
+
+def append(path: Path, line: Mapping[str, Any]) -> None:
+    """Append one line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, sort_keys=True) + "\n")
+
+
+def last(path: Path, sky: str, size: str) -> dict[str, Any] | None:
+    """Return the last line that was measured on the same sky and at the same size, or None."""
+    if not path.exists():
+        return None
+    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines() if text.strip()]
+    fitting = [line for line in lines if line["sky"] == sky and line["size"] == size]
+    return fitting[-1] if fitting else None
+
+
+def exceed(numbers: Numbers) -> list[str]:
+    """Return the numbers above their own limits."""
+    return [
+        f"{name}: {value:.3g} is above {limit:g}"
+        for name, value in numbers.items()
+        for begin, end, limit in LIMITS
+        if name.startswith(begin) and name.endswith(end) and not value <= limit
+    ]
+
+
+def compare(numbers: Numbers, stored: Numbers) -> list[str]:
+    """Return the numbers that are worse than stored ones."""
+    return [
+        f"{name}: {value:.4g}, stored {stored[name]:.4g}"
+        for name, value in numbers.items()
+        if name in stored and _is_worse(name, value, stored[name])
+    ]
+
+
+def _is_worse(name: str, value: float, stored: float) -> bool:
+    if math.isnan(value) or math.isnan(stored):
+        return False
+    if name.endswith("exponent"):
+        return value > stored + STEEPER
+    if name.endswith("peak_gb"):
+        return value > max(SLOWER * stored, stored + LEAST_GB)
+    return value > SLOWER * stored
