@@ -81,6 +81,8 @@ def test_data_are_named_by_set_and_number():
     analysis = resolve(changed(simulate=sets, fits__only={"sequence": ["map"], "data": ["b"]}))
     assert analysis.all_data() == ["a-000", "b-000", "b-001"]
     assert analysis.fit_data() == {"mvn": ["a-000", "b-000", "b-001"], "only": ["b-000", "b-001"]}
+    first = resolve(changed(simulate=sets, fits__first={"sequence": ["map"], "data": ["?-000"]}))
+    assert first.fit_data()["first"] == ["a-000", "b-000"]
 
 
 def test_a_fit_replaces_adds_and_removes_components():
@@ -242,6 +244,7 @@ CONTRADICTIONS = {
         {"fits__x": {"sequence": ["map"], "model": {"components": {"gcee": None}}}},
         "fits.x.model.components.gcee", "did you mean 'gce'?",
     ),
+    "pattern of nothing": ({"fits__x": {"sequence": ["map"], "data": ["simulated-9*"]}}, "fits.x.data[0]", "pattern"),
     "unknown set": ({"fits__x": {"sequence": ["map"], "data": ["simulatd"]}}, "fits.x.data[0]", "'simulated'"),
     "set without simulation": (
         {"simulate": MISSING, "fits__x": {"sequence": ["map"], "data": ["a"]}}, "fits.x.data[0]", "observed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any, Literal, Self
 
 from pydantic import model_validator
@@ -97,8 +98,8 @@ class Analysis(Section):
     def fit_data(self) -> dict[str, list[str]]:
         """Return the data sets of each fit."""
         return {
-            name: [data for chosen in self.set_names() if fit.data is None or chosen in fit.data
-                   for data in self.data_of_set(chosen)]
+            name: [data for chosen in self.set_names() for data in self.data_of_set(chosen)
+                   if fit.data is None or any(_names(pattern, chosen, data) for pattern in fit.data)]
             for name, fit in self.fits.items()
         }  # fmt: skip
 
@@ -128,3 +129,8 @@ class Analysis(Section):
     def plain(self) -> dict[str, Any]:
         """Return the resolved configuration as plain data, quantities as text with their unit."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _names(pattern: str, chosen: str, data: str) -> bool:
+    """Whether ``data`` of a fit means one data set of a simulated set."""
+    return pattern == chosen or fnmatchcase(data, pattern)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -183,7 +184,8 @@ def _check_support(analysis: Analysis, chosen: str, part: str, norm: float) -> P
 
 
 def _fits_of_set(analysis: Analysis, chosen: str) -> list[str]:
-    return [name for name, fit in analysis.fits.items() if fit.data is None or chosen in fit.data]
+    own = set(analysis.data_of_set(chosen))
+    return [name for name, used in analysis.fit_data().items() if own & set(used)]
 
 
 def _check_fits(analysis: Analysis) -> Problems:
@@ -191,7 +193,7 @@ def _check_fits(analysis: Analysis) -> Problems:
         path: KeyPath = ("fits", name)
         model = analysis.model_of(name)
         for number, chosen in enumerate(fit.data or []):
-            if chosen not in analysis.set_names():
+            if chosen not in analysis.set_names() and not fnmatch.filter(analysis.all_data(), chosen):
                 yield _unknown_set(analysis, (*path, "data", number), chosen)
         yield from _check_guides(analysis, name, model)
         for number, step in enumerate(fit.sequence):
@@ -205,7 +207,7 @@ def _unknown_set(analysis: Analysis, path: KeyPath, chosen: str) -> Problem:
         return Problem(path, repr(chosen), f"{OBSERVED}, as nothing is simulated", "leave data out, or add simulate")
     known = analysis.set_names()
     remedy = nearest(chosen, known)
-    return Problem(path, repr(chosen), "a set of simulate.sets", remedy)
+    return Problem(path, repr(chosen), "a set of simulate.sets, or a pattern of its data sets", remedy)
 
 
 def _check_guides(analysis: Analysis, name: str, model: Model) -> Problems:

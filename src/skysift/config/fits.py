@@ -9,7 +9,7 @@ from pydantic import model_validator
 from skysift.config.components import ModelOverride
 from skysift.config.engines import EngineStep, Guide
 from skysift.config.faults import fault
-from skysift.config.scalars import Name, PositiveInteger, PositiveReal
+from skysift.config.scalars import DataPattern, PositiveInteger, PositiveReal
 from skysift.config.section import REQUIRED, Section, key, without_nulls
 
 __all__ = ["Fit", "Recipe"]
@@ -45,7 +45,7 @@ class Fit(Section):
     sequence : list of engine steps, each with ``name`` and ``settings``; empty for a recipe
     recipe : `Recipe` or None
     model : `ModelOverride` or None
-    data : names of simulated sets (or ``observed``), None for all
+    data : simulated sets (or ``observed``), or patterns of data sets such as ``model_o-00?``; None for all
     """
 
     shorthands: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -77,8 +77,12 @@ class Fit(Section):
         "what this fit changes in the model",
         example={"components": {"diffuse": {"template": "model_o_gas", "norm": {"uniform": [0, 30]}}}},
     )
-    data: list[Name] | None = key(
-        None, "simulated sets that this fit uses, or `observed`", example=["model_o"], min_length=1, says="all"
+    data: list[DataPattern] | None = key(
+        None,
+        "what this fit uses: simulated sets, or data sets by name or shell pattern (`model_o-00?`), or `observed`",
+        example=["model_o"],
+        min_length=1,
+        says="all",
     )
 
     @model_validator(mode="before")

@@ -75,4 +75,5 @@ Integer = Annotated[int, BeforeValidator(_read_integer), Field(ge=-(2**63), lt=2
 PositiveInteger = Annotated[int, BeforeValidator(_read_integer), Field(ge=1, le=10**9)]
 ResolutionParameter = Annotated[int, BeforeValidator(_read_resolution)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+DataPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.*?\[\]!-]{1,64}$")]
 ComponentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]

@@ -25,7 +25,8 @@ __all__ = ["Node", "Quadrature", "integrate", "laplace_log_z"]
 STEP = 0.4
 LONGEST = 1.5
 TOLERANCE = 1e-3
-SETTLED = 0.2
+ROUGH = 5e-3
+SETTLED = 0.3
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def laplace_log_z(optimum: Optimum) -> float:
 
 
 class _Evidence:
-    """Laplace evidence as a function of theta: standardised hyper-parameters, each climb warm from the nearest."""
+    """Laplace evidence as a function of theta: standardised hyper-parameters, each climb from where it should end."""
 
     def __init__(self, model: Model, start: Tensor, device: str) -> None:
         self.model, self.device = model, device
@@ -65,67 +66,107 @@ class _Evidence:
         self.hyper: Parameters = hyper
         self.known: list[tuple[np.ndarray, float, Optimum]] = []
         self.start = start
+        self.drift = torch.zeros(hyper.size, len(start), dtype=torch.float64)
 
-    def at(self, theta: np.ndarray) -> tuple[dict[str, Tensor], Model, Optimum]:
+    def at(self, theta: np.ndarray, tolerance: float = TOLERANCE) -> tuple[dict[str, Tensor], Model, Optimum]:
         """Return values, model and optimum at theta."""
         values = self.hyper.values(torch.as_tensor(theta, dtype=torch.float64))
         model = hook(self.model, "at")(values)
         near = min(self.known, key=lambda item: float(((item[0] - theta) ** 2).sum()), default=None)
-        start = self.start if near is None else near[2].z
-        return (
-            values,
-            model,
-            climb(Target(model, device=self.device), start, tolerance=TOLERANCE, near=near is not None),
-        )
+        start = self.start if near is None else near[2].z + torch.as_tensor(theta - near[0]) @ self.drift
+        target = Target(model, device=self.device)
+        return values, model, climb(target, start, tolerance=tolerance, near=near is not None)
 
     def __call__(self, theta: np.ndarray) -> float:
-        """Return log evidence plus log hyper-prior, both in theta."""
+        """Return log evidence plus log hyper-prior, both in theta, as exactly as a climb to the mode needs it."""
         for known, value, _ in self.known:
             if np.allclose(known, theta, atol=1e-12):
                 return value
-        _, _, optimum = self.at(theta)
-        prior = float(self.hyper.log_density(torch.as_tensor(theta, dtype=torch.float64)[None])[0])
-        value = laplace_log_z(optimum) + prior
+        _, _, optimum = self.at(theta, ROUGH)
+        value = self._log_density(theta, laplace_log_z(optimum) + 0.5 * min(optimum.decrement, ROUGH))
         self.known.append((np.array(theta), value, optimum))
         return value
 
+    def _log_density(self, theta: np.ndarray, log_z: float) -> float:
+        return log_z + float(self.hyper.log_density(torch.as_tensor(theta, dtype=torch.float64)[None])[0])
 
-def _expand(evidence: _Evidence, theta: np.ndarray, step: float) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return value, gradient and Hessian at theta by central differences."""
-    size = len(theta)
-    centre = evidence(theta)
-    axes = step * np.eye(size)
-    ahead = np.array([evidence(theta + axis) for axis in axes])
-    behind = np.array([evidence(theta - axis) for axis in axes])
-    gradient = (ahead - behind) / (2 * step)
-    hessian = np.diag((ahead - 2 * centre + behind) / step**2)
-    for i, j in itertools.combinations(range(size), 2):
-        corner = evidence(theta + axes[i] + axes[j])
-        bend = (corner - ahead[i] - ahead[j] + centre) / step**2
-        # a one-sided mixed difference carries third-order terms; average with the opposite corner
-        opposite = (evidence(theta - axes[i] - axes[j]) - behind[i] - behind[j] + centre) / step**2
-        hessian[i, j] = hessian[j, i] = 0.5 * (bend + opposite)
-    return centre, gradient, hessian
+    def node(self, theta: np.ndarray) -> tuple[Node, float]:
+        """Return the node at theta, and its log evidence plus log hyper-prior."""
+        values, fixed, optimum = self.at(theta)
+        log_z = laplace_log_z(optimum)
+        value = self._log_density(theta, log_z)
+        self.known.append((theta, value, optimum))
+        return Node(torch.as_tensor(theta), values, fixed, optimum, log_z, 0.0), value
+
+    def slope(self, theta: np.ndarray, step: float) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return value, gradient and second derivatives along each axis, by central differences.
+
+        How the optimum drifts with theta is seen here too: later climbs start from where it should be.
+        """
+        axes = step * np.eye(len(theta))
+        centre = self(theta)
+        ahead = np.array([self(theta + axis) for axis in axes])
+        behind = np.array([self(theta - axis) for axis in axes])
+        for row, axis in enumerate(axes):
+            self.drift[row] = (self._optimum(theta + axis).z - self._optimum(theta - axis).z) / (2 * step)
+        return centre, (ahead - behind) / (2 * step), (ahead - 2 * centre + behind) / step**2
+
+    def _optimum(self, theta: np.ndarray) -> Optimum:
+        return next(optimum for known, _, optimum in self.known if np.allclose(known, theta, atol=1e-12))
+
+    def mixed(self, theta: np.ndarray, step: float) -> np.ndarray:
+        """Return the mixed second derivatives, zero on the diagonal; only after ``slope`` of the same arguments."""
+        axes = step * np.eye(len(theta))
+        hessian = np.zeros((len(theta), len(theta)))
+        centre = self(theta)
+        for i, j in itertools.combinations(range(len(theta)), 2):
+            # a one-sided mixed difference carries third-order terms; average with the opposite corner
+            corners = self(theta + axes[i] + axes[j]) + self(theta - axes[i] - axes[j])
+            edges = sum(self(theta + sign * axes[k]) for sign in (1, -1) for k in (i, j))
+            hessian[i, j] = hessian[j, i] = 0.5 * (corners - edges + 2 * centre) / step**2
+        return hessian
 
 
-def _ascend(evidence: _Evidence, theta: np.ndarray, most: int = 8) -> tuple[np.ndarray, np.ndarray, float]:
-    """Climb to the mode of the evidence; return it, a scale matrix S with S Sᵀ = -Hessian⁻¹, and the gradient there."""
-    step, scale, norm = STEP, np.eye(len(theta)), math.inf
+def _update(mixed: np.ndarray, diagonal: np.ndarray, move: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Return mixed second derivatives that explain a change of gradient along a move (symmetric rank one)."""
+    hessian = mixed + np.diag(diagonal)
+    lack = change - hessian @ move
+    size = float(lack @ move)
+    if abs(size) > 1e-3 * float(np.linalg.norm(lack) * np.linalg.norm(move)):
+        hessian = hessian + np.outer(lack, lack) / size
+    return hessian - np.diag(hessian.diagonal())
+
+
+def _ascend(evidence: _Evidence, theta: np.ndarray, most: int = 10) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Climb to the mode of the evidence; return it, a scale S with S Sᵀ = -Hessian⁻¹, the scaled gradient, the step.
+
+    Each step takes gradient and diagonal by differences; the mixed derivatives follow from changes of the gradient.
+    """
+    step, norm, scale = STEP, math.inf, np.eye(len(theta))
+    mixed = np.zeros((len(theta), len(theta)))
+    past: tuple[np.ndarray, np.ndarray] | None = None
     for _ in range(most):
-        value, gradient, hessian = _expand(evidence, theta, step)
-        lengths, axes = np.linalg.eigh(-hessian)
-        lengths = np.maximum(lengths, 0.3)
-        scale = axes / np.sqrt(lengths)
+        value, gradient, diagonal = evidence.slope(theta, step)
+        if past is not None:
+            mixed = _update(mixed, diagonal, theta - past[0], gradient - past[1])
+        scale = _scale(mixed + np.diag(diagonal))
         norm = float(np.linalg.norm(scale.T @ gradient))
         if norm < SETTLED:
             break
+        past = theta, gradient
         move = scale @ (scale.T @ gradient)
         move *= min(1.0, LONGEST / float(np.abs(move).max()))
         while evidence(theta + move) < value and float(np.abs(move).max()) > 0.02:
             move /= 2.0
         theta = theta + move
-        step = float(np.clip(np.abs(move).max(), 0.1, STEP))
-    return theta, scale, norm
+        step = float(np.clip(np.abs(move).max(), 0.3, STEP))
+    return theta, scale, norm, step
+
+
+def _scale(hessian: np.ndarray) -> np.ndarray:
+    """Return S with S Sᵀ = -Hessian⁻¹, its flat directions no wider than the hyper-prior nearly allows."""
+    lengths, axes = np.linalg.eigh(-hessian)
+    return np.asarray(axes / np.sqrt(np.maximum(lengths, 0.3)))
 
 
 def integrate(model: Model, start: Tensor, count: int, device: str = "cpu") -> Quadrature:
@@ -146,22 +187,20 @@ def integrate(model: Model, start: Tensor, count: int, device: str = "cpu") -> Q
     """
     evidence = _Evidence(model, start, device)
     size = evidence.hyper.size
-    theta, scale, norm = _ascend(evidence, np.zeros(size))
+    theta, scale, norm, step = _ascend(evidence, np.zeros(size))
+    if count > 1:  # the quadrature needs the mixed derivatives themselves
+        scale = _scale(evidence.mixed(theta, step) + np.diag(evidence.slope(theta, step)[2]))
     points, weights = np.polynomial.hermite_e.hermegauss(count)
     log_weights = np.log(weights / weights.sum())
     nodes, terms = [], []
     with follow("hyper-parameters", count**size) as update:
         for index in itertools.product(range(count), repeat=size):
             x = points[list(index)]
-            place = theta + scale @ x
-            values, fixed, optimum = evidence.at(place)
-            log_z = laplace_log_z(optimum)
-            prior = float(evidence.hyper.log_density(torch.as_tensor(place)[None])[0])
+            node, value = evidence.node(theta + scale @ x)
             spread = 0.5 * float(x @ x) + 0.5 * size * math.log(2 * math.pi) + float(np.linalg.slogdet(scale)[1])
-            terms.append(log_z + prior + sum(log_weights[list(index)]) + spread)
-            nodes.append(Node(torch.as_tensor(place), values, fixed, optimum, log_z, 0.0))
-            evidence.known.append((place, log_z + prior, optimum))
-            update(len(nodes), log_z=log_z)
+            terms.append(value + sum(log_weights[list(index)]) + spread)
+            nodes.append(node)
+            update(len(nodes), log_z=node.log_z)
     total = float(np.logaddexp.reduce(terms))
     weighted = [
         Node(node.theta, node.values, node.model, node.optimum, node.log_z, term - total)
