@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sidebands": (*_BASE, *_MODEL, "inference", "steps/device.py"),
     "systematics": ("__init__.py", "errors.py", "storage", "streams.py", "parameters"),
     "tables": (*_BASE, *_GATHERING),
-    "report": (*_BASE, *_GATHERING, *_PAGE),
+    "report": (*_BASE, "geometry", *_GATHERING, *_PAGE),
 }
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 __all__ = ["EcdfBand", "count_below", "make_ecdf_band"]
 
@@ -46,14 +46,41 @@ def count_below(uniforms: NDArray[np.float64], points: NDArray[np.float64]) -> N
     return np.searchsorted(np.sort(uniforms), points, side="right").astype(np.int64)
 
 
+# The binomial distribution in special functions: scipy.stats takes as long to load as a small fit to run.
+
+
+def _share_below(at: NDArray[np.int64], count: int, chance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the chance of at most ``at`` of ``count`` hits; -1 is allowed."""
+    inside = special.betaincc(np.maximum(at, 0) + 1.0, np.maximum(count - at, 1), chance)
+    return np.where(at < 0, 0.0, np.where(at >= count, 1.0, inside))
+
+
+def _share_above(at: NDArray[np.int64], count: int, chance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the chance of more than ``at`` of ``count`` hits; -1 is allowed."""
+    return _share_below(count - 1 - at, count, 1.0 - chance)
+
+
+def _quantile(share: float, count: int, chance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the fewest hits of ``count`` that are not exceeded with at least the chance ``share``."""
+    low, high = np.full(chance.shape, -1), np.full(chance.shape, count)
+    while np.any(high - low > 1):
+        middle = (low + high) // 2
+        enough = _share_below(middle, count, chance) >= share
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return high.astype(np.float64)
+
+
 def _pointwise_tail(below: NDArray[np.int64], count: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the smallest two-sided binomial tail over the points, one per row of ``below`` (M, K)."""
-    if count * points.size < below.size:
-        table = stats.binom.cdf(np.arange(-1, count + 1)[:, None], count, points[None])
+    lowest = below.min(axis=0)
+    reach = int((below - lowest).max()) + 2
+    if reach < below.shape[0]:
+        # Many rows hold the same few numbers of hits: look each up once.
+        table = _share_below(lowest - 1 + np.arange(reach)[:, None], count, points[None])
         column = np.arange(points.size)
-        left, right = table[below + 1, column], 1.0 - table[below, column]
+        left, right = table[below - lowest + 1, column], 1.0 - table[below - lowest, column]
     else:
-        left, right = stats.binom.cdf(below, count, points), stats.binom.sf(below - 1, count, points)
+        left, right = _share_below(below, count, points), _share_above(below - 1, count, points)
     return np.asarray(2.0 * np.minimum(left, right).min(axis=1), dtype=np.float64)
 
 
@@ -91,6 +118,6 @@ def make_ecdf_band(count: int, probability: float = 0.99, bins: int | None = Non
     null = np.sort(_pointwise_tail(below, count, points))
     gamma = float(np.quantile(null, 1.0 - probability, method="lower"))
     # A sample is inside when its smallest tail exceeds gamma; binomial quantiles state the same in counts.
-    lower = stats.binom.ppf(gamma / 2 * (1 + 1e-9), count, points)
-    upper = stats.binom.isf(gamma / 2 * (1 + 1e-9), count, points)
+    lower = _quantile(gamma / 2 * (1 + 1e-9), count, points)
+    upper = count - _quantile(gamma / 2 * (1 + 1e-9), count, 1.0 - points)
     return EcdfBand(count, probability, points, lower / count, upper / count, null)

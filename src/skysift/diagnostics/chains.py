@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 __all__ = ["bulk_ess", "rank_normalise", "split_chains", "split_r_hat"]
 
@@ -17,8 +17,10 @@ def split_chains(draws: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def rank_normalise(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """Replace draws by the normal scores of their pooled ranks (Vehtari et al. 2021, eq. 14)."""
-    ranks = stats.rankdata(draws, method="average").reshape(draws.shape)
-    return np.asarray(stats.norm.ppf((ranks - 0.375) / (draws.size + 0.25)), dtype=np.float64)
+    _, number, count = np.unique(draws, return_inverse=True, return_counts=True)
+    # Equal draws share the mean of their ranks.
+    ranks = (np.cumsum(count) - 0.5 * (count - 1))[number].reshape(draws.shape)
+    return np.asarray(special.ndtri((ranks - 0.375) / (draws.size + 0.25)), dtype=np.float64)
 
 
 def _r_hat(draws: NDArray[np.float64]) -> float:

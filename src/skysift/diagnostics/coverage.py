@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 __all__ = ["LEVELS", "Pulls", "binomial_interval", "binomial_tolerance", "measure_coverage", "measure_pulls"]
 
@@ -59,8 +59,8 @@ def binomial_tolerance(level: float, count: int, sigmas: float = 3.0) -> float:
 def binomial_interval(hits: int, count: int, probability: float = 0.68) -> tuple[float, float]:
     """Return the Clopper-Pearson interval of a share: ``hits`` of ``count``."""
     tail = (1 - probability) / 2
-    low = float(stats.beta.ppf(tail, hits, count - hits + 1)) if hits > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, hits + 1, count - hits)) if hits < count else 1.0
+    low = float(special.betaincinv(hits, count - hits + 1, tail)) if hits > 0 else 0.0
+    high = float(special.betaincinv(hits + 1, count - hits, 1 - tail)) if hits < count else 1.0
     return low, high
 
 

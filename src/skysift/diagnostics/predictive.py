@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 __all__ = [
     "CountsHistogram",
@@ -54,9 +54,10 @@ def randomise_pit(
     Smith (1985), Journal of Forecasting 4, 283; Czado, Gneiting and Held (2009), Biometrics 65, 1254, section 2
     """
     total_below, total_at = np.zeros(counts.shape), np.zeros(counts.shape)
+    log_factorial = special.gammaln(counts + 1.0)
     for mean in expected:
         total_below += np.where(counts > 0, special.pdtr(np.maximum(counts - 1.0, 0.0), mean), 0.0)
-        total_at += stats.poisson.pmf(counts, mean)
+        total_at += np.exp(special.xlogy(counts, mean) - log_factorial - mean)
     uniform = random.random(counts.shape)
     return np.asarray((total_below + uniform * total_at) / expected.shape[0], dtype=np.float64)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 __all__ = ["PriorDensity"]
 
@@ -38,6 +37,8 @@ class PriorDensity:
 
     @cached_property
     def _law(self) -> Any:  # noqa: ANN401 - scipy's frozen distributions have no public type
+        from scipy import stats
+
         match self.kind:
             case "normal":
                 ends = (np.array([self.low, self.high]) - self.first) / self.second

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 __all__ = ["adjust_holm", "measure_uniformity", "rank_truths", "uniforms_from_ranks"]
 
@@ -42,6 +41,8 @@ def uniforms_from_ranks(
 
 def measure_uniformity(uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the Kolmogorov-Smirnov p-value of each column of ``uniforms`` (simulation, quantity)."""
+    from scipy import stats
+
     return np.array([stats.kstest(column, "uniform").pvalue for column in uniforms.T])
 
 

@@ -62,12 +62,13 @@ def peak_without_prior(
     low, high = grid[allowed][0], grid[allowed][-1]
     edges = np.linspace(low, high, 2049)
     counts, _ = np.histogram(draws, bins=edges)
-    centres = 0.5 * (edges[1:] + edges[:-1])
+    held = counts > 0
+    centres = (0.5 * (edges[1:] + edges[:-1]))[held]
     kernel = sum(
         np.exp(-0.5 * ((grid[allowed][:, None] - place[None]) / width) ** 2)
         for place in (centres, 2 * low - centres, 2 * high - centres)
     )
-    density = np.asarray(kernel) @ counts
+    density = np.asarray(kernel) @ counts[held]
     with np.errstate(divide="ignore"):
         score = np.log(density) - log_prior_at[allowed]
     # Far from the draws the estimate is all tail and the ratio meaningless.

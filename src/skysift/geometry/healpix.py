@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from skysift.geometry.pixels import find_pixels, nest_to_ring, ring_to_nest, ring_vectors
 from skysift.geometry.sphere import Vectors
 
 __all__ = [
@@ -59,18 +60,13 @@ def pixel_vectors(nside: int, pixels: NDArray[np.int64] | None = None) -> Vector
     -------
     (P, 3)
     """
-    import healpy
-
-    chosen = np.arange(12 * nside**2) if pixels is None else pixels
-    return np.stack(healpy.pix2vec(nside, chosen), axis=-1)
+    return ring_vectors(nside, np.arange(12 * nside**2) if pixels is None else pixels)
 
 
 def reorder_to_ring(values: NDArray[Any]) -> NDArray[Any]:
     """Return a NESTED map (..., 12 nside^2) in RING order, as a copy."""
-    import healpy
-
     nside = check_nside(values.shape[-1])
-    reordered: NDArray[Any] = values[..., healpy.ring2nest(nside, np.arange(values.shape[-1]))]
+    reordered: NDArray[Any] = values[..., ring_to_nest(nside, np.arange(values.shape[-1]))]
     return reordered
 
 
@@ -92,17 +88,15 @@ def change_resolution(values: NDArray[Any], nside: int, convention: Convention) 
     ------
     ValueError : nside is not a power of two
     """
-    import healpy
-
     check_nside(12 * nside**2)
     old = check_nside(values.shape[-1])
     if old == nside:
         return values.copy()
     if nside > old:
-        parents = healpy.nest2ring(old, healpy.ring2nest(nside, np.arange(12 * nside**2)) // (nside // old) ** 2)
+        parents = nest_to_ring(old, ring_to_nest(nside, np.arange(12 * nside**2)) // (nside // old) ** 2)
         finer: NDArray[Any] = values[..., parents]
         return finer / (nside // old) ** 2 if convention == "sum" else finer
-    nested = values[..., healpy.nest2ring(old, np.arange(12 * old**2))]
+    nested = values[..., nest_to_ring(old, np.arange(12 * old**2))]
     grouped = nested.reshape(*values.shape[:-1], 12 * nside**2, (old // nside) ** 2)
     if convention == "any":
         return reorder_to_ring(np.asarray(grouped.any(axis=-1)))
@@ -147,6 +141,6 @@ def rotate_to_galactic(values: NDArray[Any], convention: Convention) -> NDArray[
     nside = check_nside(values.shape[-1])
     vectors = pixel_vectors(nside) @ np.asarray(healpy.Rotator(coord=["G", "C"]).mat).T
     if convention == "any":
-        nearest: NDArray[Any] = values[..., healpy.vec2pix(nside, *vectors.T)]
+        nearest: NDArray[Any] = values[..., find_pixels(nside, vectors)]
         return nearest
     return interpolate(np.asarray(values, dtype=np.float64), vectors)

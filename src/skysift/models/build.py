@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from skysift.errors import InputError, nearest
+from skysift.geometry.pixels import nest_vectors, ring_to_nest, ring_vectors
 from skysift.models.fields import Field
 from skysift.models.kernels import Grain, make_field
 from skysift.models.rigid import fit_rigid
@@ -153,13 +154,10 @@ class _Assembly:
 
     def _groups(self, nside: int) -> tuple[Tensor, Tensor]:
         """Return the centres of the coarse pixels that hold fitted pixels, (G, 3), and each pixel's number there."""
-        import healpy
-
         pixels = self.observation.pixels[self.inside]
-        nested = healpy.ring2nest(self.observation.nside, pixels) // (self.observation.nside // nside) ** 2
+        nested = ring_to_nest(self.observation.nside, pixels) // (self.observation.nside // nside) ** 2
         coarse, inverse = np.unique(nested, return_inverse=True)
-        centres = np.stack(healpy.pix2vec(nside, coarse, nest=True), axis=1)
-        return self._tensor(centres), torch.as_tensor(inverse.ravel(), device=self.device)
+        return self._tensor(nest_vectors(nside, coarse)), torch.as_tensor(inverse.ravel(), device=self.device)
 
     def add(self, name: str, part: Any) -> None:  # noqa: ANN401 - a configured component
         """Take in one component."""
@@ -209,10 +207,7 @@ class _Assembly:
         if nside is not None and nside < self.observation.nside:
             places, groups = self._groups(nside)
         else:
-            import healpy
-
-            pixels = self.observation.pixels[self.inside]
-            places = self._tensor(np.stack(healpy.pix2vec(self.observation.nside, pixels), axis=1))
+            places = self._tensor(ring_vectors(self.observation.nside, self.observation.pixels[self.inside]))
             groups = None
         weights = self._tensor(self.maps[name].sum(0))
         if groups is not None:

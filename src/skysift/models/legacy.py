@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skysift.geometry.pixels import find_pixels, ring_vectors
 from skysift.models.fields import Field, Term
 from skysift.models.template import TemplateModel
 from skysift.parameters import Parameter, Parameters
@@ -84,17 +85,13 @@ def snap_lattice(wanted: int, pixels: NDArray[np.float64], nside: int) -> NDArra
 
     Several lattice points may snap to one pixel, and some to pixels outside the region: fewer than wanted remain.
     """
-    import healpy
-
     count = round(wanted * 12 * nside * nside / len(pixels))
     number = np.arange(count) + 0.5
     z = 1.0 - 2.0 * number / count
     azimuth = np.pi * (1.0 + math.sqrt(5.0)) * number
     planar = np.sqrt(1.0 - z * z)
-    lattice = healpy.vec2pix(nside, planar * np.cos(azimuth), planar * np.sin(azimuth), z)
-    region = healpy.vec2pix(nside, *pixels.T)
-    kept = np.intersect1d(lattice, region)
-    return np.stack(healpy.pix2vec(nside, kept), axis=1)
+    lattice = np.stack((planar * np.cos(azimuth), planar * np.sin(azimuth), z), axis=-1)
+    return ring_vectors(nside, np.intersect1d(find_pixels(nside, lattice), find_pixels(nside, pixels)))
 
 
 def make_projection(pixels: Tensor, nside: int, wanted: int, lengthscale_rad: float) -> Projection:

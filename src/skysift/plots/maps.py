@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from skysift.plots.sky import SkyView, draw_sky, frame_pixels, rasterise
+from skysift.plots.sky import SkyView, draw_sky, find_directions, frame_pixels, rasterise
 from skysift.plots.style import new_figure, use_style
 
 if TYPE_CHECKING:
@@ -32,10 +32,7 @@ class FitMaps:
 
     def directions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return Galactic longitude and latitude of the pixel centres, degrees."""
-        import healpy
-
-        lon, lat = healpy.pix2ang(self.nside, self.pixels, lonlat=True)
-        return np.asarray(lon), np.asarray(lat)
+        return find_directions(self.nside, self.pixels)
 
     def view(self) -> SkyView:
         """Return the window that shows the whole region."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skysift.plots.sky import draw_sky, frame_pixels, rasterise
+from skysift.plots.sky import draw_sky, find_directions, frame_pixels, rasterise
 from skysift.plots.style import COLOURS, TRUTH, new_figure, use_style
 
 if TYPE_CHECKING:
@@ -37,10 +37,9 @@ class Modulation:
 
     def table(self) -> pd.DataFrame:
         """Return the numbers, one row per pixel."""
-        import healpy
         import pandas as pd
 
-        lon, lat = healpy.pix2ang(self.nside, self.pixels, lonlat=True)
+        lon, lat = find_directions(self.nside, self.pixels)
         columns: dict[str, Any] = {"pixel": self.pixels, "l_deg": lon, "b_deg": lat}
         columns |= {f"q{q}": row for q, row in zip(("2.5", "16", "50", "84", "97.5"), self.quantiles, strict=True)}
         if self.truth is not None:
@@ -80,10 +79,9 @@ def plot_modulation_by_pixel(modulation: Modulation) -> tuple[Figure, pd.DataFra
 
 def plot_modulation_maps(modulation: Modulation) -> tuple[Figure, pd.DataFrame]:
     """Plot the median and its relative uncertainty on the sky; with truth also the truth and the pull."""
-    import healpy
     from matplotlib.colors import LogNorm
 
-    view = frame_pixels(*healpy.pix2ang(modulation.nside, modulation.pixels, lonlat=True))
+    view = frame_pixels(*find_directions(modulation.nside, modulation.pixels))
     _, low, median, high, _ = modulation.quantiles
     shown = [median] if modulation.truth is None else [median, modulation.truth]
     edges = np.quantile(np.concatenate(shown), [0.002, 0.998])

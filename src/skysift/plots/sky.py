@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skysift.geometry.pixels import find_pixels, ring_vectors
+from skysift.geometry.sphere import lonlat_deg, unit_vectors
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["SkyImage", "SkyView", "draw_sky", "frame_pixels", "rasterise"]
+__all__ = ["SkyImage", "SkyView", "draw_sky", "find_directions", "frame_pixels", "rasterise"]
 
 STEPS_DEG = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
 
@@ -59,6 +62,12 @@ class SkyImage:
     values: NDArray[np.float64]
 
 
+def find_directions(nside: int, pixels: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Galactic longitude in [0, 360) and latitude of the centres of RING pixels, degrees."""
+    lon, lat = lonlat_deg(ring_vectors(nside, pixels))
+    return np.mod(lon, 360.0), lat
+
+
 def frame_pixels(lon_deg: NDArray[np.float64], lat_deg: NDArray[np.float64], margin_deg: float = 1.0) -> SkyView:
     """Choose the window that shows all the given pixel centres.
 
@@ -99,13 +108,11 @@ def rasterise(
     -------
     SkyImage; nan where no pixel is given
     """
-    import healpy
-
     x, y, _ = view.grid(size)
     lon, lat = view.to_sky(*np.meshgrid(x, y))
     image = np.full(lon.shape, np.nan)
     valid = np.isfinite(lat)
-    index = healpy.ang2pix(nside, lon[valid], lat[valid], lonlat=True)
+    index = find_pixels(nside, unit_vectors(lon[valid], lat[valid]))
     place = np.minimum(np.searchsorted(pixels, index), pixels.size - 1)
     image[valid] = np.where(pixels[place] == index, values[place], np.nan)
     return SkyImage(view, image)

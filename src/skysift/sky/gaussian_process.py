@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from skysift.errors import InputError
+from skysift.geometry.pixels import ring_vectors
 from skysift.sky.kernels import correlate, separation
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ def inducing_points(
     ------
     InputError : the spacing exceeds 0.6 correlation lengths
     """
-    import healpy
     from scipy.spatial import cKDTree
 
     if not 0 < spacing <= LARGEST_SPACING:
@@ -69,7 +69,7 @@ def inducing_points(
             "a spacing of at most 0.6 correlation lengths",
             "choose a larger nside, a larger lengthscale, or leave nside out",
         )
-    grid = np.stack(healpy.pix2vec(nside, np.arange(12 * nside * nside)), axis=1)
+    grid = ring_vectors(nside, np.arange(12 * nside * nside))
     margin = max(MARGIN * lengthscale_rad, 0.5 * step / nside)
     near, _ = cKDTree(pixel_vectors).query(grid, distance_upper_bound=2.0 * math.sin(0.5 * min(margin, math.pi)))
     chosen: np.ndarray = grid[np.isfinite(near)]
