@@ -1,5 +1,7 @@
-"""Directions, HEALPix maps, regions and masks."""
+"""Directions, axes, grids, HEALPix maps, regions and masks."""
 
+from skysift.geometry.axes import EnergyAxis
+from skysift.geometry.grids import LonLatGrid
 from skysift.geometry.healpix import (
     change_resolution,
     check_nside,
@@ -29,6 +31,8 @@ __all__ = [
     "AnyOf",
     "Box",
     "Disc",
+    "EnergyAxis",
+    "LonLatGrid",
     "NamedMask",
     "Not",
     "PlaneBand",
