@@ -2,7 +2,8 @@
 
 from skysift.config.analysis import OBSERVED, Analysis
 from skysift.config.components import Component, Model
-from skysift.config.loading import load, load_slice, resolve, verify_round_trip
+from skysift.config.events import EventAnalysis
+from skysift.config.loading import AnyAnalysis, load, load_slice, resolve, verify_round_trip
 from skysift.config.modulation import Modulation
 from skysift.config.observation import Observation
 from skysift.config.priors import Prior
@@ -14,8 +15,10 @@ from skysift.config.writer import config_digest, yaml_text
 __all__ = [
     "OBSERVED",
     "Analysis",
+    "AnyAnalysis",
     "Component",
     "ConfigurationError",
+    "EventAnalysis",
     "FitSlice",
     "MapFile",
     "Mask",

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from skysift.config.components import ModelOverride
-from skysift.config.engines import EngineStep, Guide
+from skysift.config.engines import Guide
 from skysift.config.faults import fault
-from skysift.config.scalars import DataPattern, PositiveInteger, PositiveReal
+from skysift.config.run import BaseFit
+from skysift.config.scalars import PositiveInteger, PositiveReal
 from skysift.config.section import REQUIRED, Section, key, without_nulls
 
 __all__ = ["Fit", "Recipe"]
@@ -37,7 +38,7 @@ class Recipe(Section):
 _RECIPE_SETTINGS = tuple(name for name in Recipe.model_fields if name != "name")
 
 
-class Fit(Section):
+class Fit(BaseFit):
     """One fit.
 
     Attributes
@@ -60,13 +61,6 @@ class Fit(Section):
         },
     )
 
-    sequence: list[EngineStep] = key(
-        None,
-        "engines in a row, each starting where the last one ended: a name, or `{name: settings}`; a list in place of "
-        "the fit is a sequence",
-        example=["map", {"svi": {"guide": "mvn"}}],
-        default_factory=list,
-    )
     recipe: Recipe | None = key(
         None,
         "a published procedure in place of a sequence; its settings may stand beside it",
@@ -76,13 +70,6 @@ class Fit(Section):
         None,
         "what this fit changes in the model",
         example={"components": {"diffuse": {"template": "model_o_gas", "norm": {"uniform": [0, 30]}}}},
-    )
-    data: list[DataPattern] | None = key(
-        None,
-        "what this fit uses: simulated sets, or data sets by name or shell pattern (`model_o-00?`), or `observed`",
-        example=["model_o"],
-        min_length=1,
-        says="all",
     )
 
     @model_validator(mode="before")

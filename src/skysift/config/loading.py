@@ -10,6 +10,9 @@ from pydantic import ValidationError
 
 from skysift.config.analysis import Analysis
 from skysift.config.checks import find_contradictions
+from skysift.config.events.analysis import EventAnalysis
+from skysift.config.events.checks import find_event_contradictions
+from skysift.config.events.slices import EVENT_SLICES
 from skysift.config.merge import merge_documents
 from skysift.config.problems import explain, raise_problems
 from skysift.config.reader import Document, read_yaml, read_yaml_text
@@ -25,12 +28,13 @@ from skysift.config.slices import (
 from skysift.config.writer import plain, yaml_text
 from skysift.errors import InputError, SkysiftError
 
-__all__ = ["load", "load_slice", "resolve", "verify_round_trip"]
+__all__ = ["AnyAnalysis", "load", "load_slice", "resolve", "verify_round_trip"]
 
+AnyAnalysis = Analysis | EventAnalysis
 _Part = TypeVar("_Part", bound=Section)
 
 
-def load(paths: Sequence[Path | str], overrides: Mapping[str, Any] | None = None) -> Analysis:
+def load(paths: Sequence[Path | str], overrides: Mapping[str, Any] | None = None) -> AnyAnalysis:
     """Return the analysis that some files describe, later files over earlier ones.
 
     Parameters
@@ -50,7 +54,7 @@ def load(paths: Sequence[Path | str], overrides: Mapping[str, Any] | None = None
     return _resolve(merge_documents(documents))
 
 
-def resolve(data: Mapping[str, Any], source: str = "configuration", files: Sequence[Path | str] = ()) -> Analysis:
+def resolve(data: Mapping[str, Any], source: str = "configuration", files: Sequence[Path | str] = ()) -> AnyAnalysis:
     """Return the analysis that plain data describe.
 
     Parameters
@@ -70,10 +74,20 @@ def resolve(data: Mapping[str, Any], source: str = "configuration", files: Seque
     return _resolve(Document(dict(data), merged.name, merged.lines))
 
 
-def _resolve(document: Document) -> Analysis:
+def _resolve(document: Document) -> AnyAnalysis:
+    if _is_of_events(document):
+        events = _validate(EventAnalysis, document)
+        raise_problems(find_event_contradictions(events), document)
+        return events
     analysis = _validate(Analysis, document)
     raise_problems(find_contradictions(analysis), document)
     return analysis
+
+
+def _is_of_events(document: Document) -> bool:
+    """Whether a configuration is of an event analysis: its instrument says so."""
+    observation = document.data.get("observation") if isinstance(document.data, dict) else None
+    return isinstance(observation, dict) and observation.get("instrument") == "ctao"
 
 
 def _validate(kind: type[_Part], document: Document) -> _Part:
@@ -108,10 +122,14 @@ def load_slice(path: Path | str, kind: str | type[Section]) -> Section:
     ------
     InputError : not the file of such a slice
     """
-    return _validate(SLICES[kind] if isinstance(kind, str) else kind, read_yaml(Path(path)))
+    document = read_yaml(Path(path))
+    if isinstance(kind, str):
+        is_of_events = isinstance(document.data, dict) and document.data.get("kind") == "events"
+        kind = {**SLICES, **(EVENT_SLICES if is_of_events else {})}[kind]
+    return _validate(kind, document)
 
 
-def verify_round_trip(analysis: Analysis) -> str:
+def verify_round_trip(analysis: AnyAnalysis) -> str:
     """Return the resolved configuration as YAML, after reading it back and comparing.
 
     Raises
@@ -127,7 +145,7 @@ def verify_round_trip(analysis: Analysis) -> str:
             f"({', '.join(differing) or 'values'}): a defect of skysift, please report it with the configuration"
         )
     for name, part in analysis.slices().items():
-        kind = SLICES[name.split("-", 1)[0]]
+        kind = (EVENT_SLICES if isinstance(analysis, EventAnalysis) else SLICES)[name.split("-", 1)[0]]
         if plain(_validate(kind, read_yaml_text(yaml_text(part), name))) != part:
             raise SkysiftError(
                 f"slice {name!r} of run {analysis.run!r} changes when it is read back: a defect of skysift"

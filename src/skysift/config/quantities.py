@@ -12,7 +12,18 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from skysift.config.faults import fault
 from skysift.errors import nearest
 
-__all__ = ["UNITS", "Degrees", "EnergyGeV", "Radians", "format_quantity", "parse_quantity"]
+__all__ = [
+    "UNITS",
+    "Degrees",
+    "EnergyGeV",
+    "EnergyTeV",
+    "FluxDensity",
+    "Kiloparsec",
+    "Radians",
+    "Seconds",
+    "format_quantity",
+    "parse_quantity",
+]
 
 UNITS: dict[str, dict[str, float]] = {
     # Each kind lists its units in the first of them.
@@ -32,11 +43,25 @@ UNITS: dict[str, dict[str, float]] = {
         "PeV": 1e6,
         "erg": 624.1509074460763,  # exact by the definition of the elementary charge, to double precision
     },
+    "length": {"kpc": 1.0, "pc": 1e-3, "Mpc": 1e3},
+    "flux density": {"TeV-1 cm-2 s-1": 1.0, "GeV-1 cm-2 s-1": 1e3, "MeV-1 cm-2 s-1": 1e6, "TeV-1 m-2 s-1": 1e-4},
     "time": {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "yr": 31557600.0},
 }
-_EXAMPLES = {"angle": "20 deg", "energy": "2 GeV", "time": "50 h"}
-_ARTICLES = {"angle": "an angle", "energy": "an energy", "time": "a time"}
-_GRAMMAR = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", re.ASCII)
+_EXAMPLES = {
+    "angle": "20 deg",
+    "energy": "2 GeV",
+    "time": "50 h",
+    "length": "8.5 kpc",
+    "flux density": "1e-12 TeV-1 cm-2 s-1",
+}
+_ARTICLES = {
+    "angle": "an angle",
+    "energy": "an energy",
+    "time": "a time",
+    "length": "a length",
+    "flux density": "a flux density",
+}
+_GRAMMAR = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]\S*(?: [A-Za-z]\S*)*|)\s*", re.ASCII)
 
 
 def parse_quantity(text: object, kind: str, unit: str) -> float:
@@ -76,7 +101,7 @@ def _split(text: object, kind: str) -> tuple[float, str]:
     match = _GRAMMAR.fullmatch(text) if isinstance(text, str) and len(text) < 100 else None
     bare = isinstance(text, int | float) and not isinstance(text, bool)
     if bare or (match and not match[2]):
-        unit = _EXAMPLES[kind].split()[1]
+        unit = _EXAMPLES[kind].split(maxsplit=1)[1]
         raise fault(wanted, f"add the unit, for example {text} {unit}")
     if not match:
         raise fault(wanted, f"write a number, a space and a unit, for example {_EXAMPLES[kind]}")
@@ -116,3 +141,7 @@ def _quantity(kind: str, unit: str) -> tuple[BeforeValidator, PlainSerializer, W
 Degrees = Annotated[float, *_quantity("angle", "deg")]
 Radians = Annotated[float, *_quantity("angle", "rad")]
 EnergyGeV = Annotated[float, *_quantity("energy", "GeV")]
+EnergyTeV = Annotated[float, *_quantity("energy", "TeV")]
+FluxDensity = Annotated[float, *_quantity("flux density", "TeV-1 cm-2 s-1")]
+Kiloparsec = Annotated[float, *_quantity("length", "kpc")]
+Seconds = Annotated[float, *_quantity("time", "s")]

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from skysift.config.analysis import Analysis
+from skysift.config.events.analysis import EventAnalysis
 from skysift.config.lookup import section_types
 from skysift.config.problems import inline
 from skysift.config.quantities import format_quantity
@@ -19,9 +20,11 @@ from skysift.config.writer import plain
 
 __all__ = ["reference_text"]
 
-_WORDS: dict[Any, str] = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_WORDS: dict[Any, str] = {Any: "value", bool: "true or false", int: "whole number", float: "number", str: "text"}
 _PLURALS = {"quantity": "quantities", "text": "names", "list of mappings": "mappings"}
-_QUANTITIES = ("angle", "energy", "time")
+_QUANTITIES = ("angle", "energy", "flux density", "length", "time")
+# Units of defaults, by key: in Python a quantity is a number.
+_IN_PYTHON = {"center": "deg", "energy_edges": "GeV", "angle": "deg", "pivot": "TeV", "distance": "kpc"}
 _FAR = 10**8  # bounds that only keep nonsense out are not worth a reader's time
 
 Paths = dict[type[BaseModel], list[str]]
@@ -31,8 +34,13 @@ def reference_text() -> str:
     """Return the reference as Markdown."""
     preamble = files("skysift.config").joinpath("preamble.txt").read_text(encoding="utf-8")
     parts = [preamble.rstrip("\n")]
-    for section, paths in _find_sections(Analysis, "", {}).items():
+    maps = _find_sections(Analysis, "", {})
+    for section, paths in maps.items():
         parts += _describe(section, paths)
+    parts += ["", "## Event analyses", "", "With `observation: {instrument: ctao}`; engines and priors are as above."]
+    events = _find_sections(EventAnalysis, "", {})
+    for section in [section for section in events if section not in maps]:
+        parts += _describe(section, events[section])
     return "\n".join(parts) + "\n"
 
 
@@ -126,8 +134,13 @@ def _default(info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, BaseModel):
         value = plain(value)
-    if info.alias in ("center", "energy_edges"):
-        value = [format_quantity(number, "deg" if info.alias == "center" else "GeV") for number in value]
+    unit = _IN_PYTHON.get(info.alias or "") if value is not None else None
+    if unit is not None:
+        value = (
+            [format_quantity(number, unit) for number in value]
+            if isinstance(value, list | tuple)
+            else format_quantity(value, unit)
+        )
     return f"`{inline(value)}`" if value or isinstance(value, bool | int | float) else "none"
 
 

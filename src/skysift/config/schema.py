@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from skysift.config.analysis import Analysis
+from skysift.config.events.analysis import EventAnalysis
 from skysift.config.section import Section
 
 __all__ = ["schema_text"]
@@ -20,7 +23,10 @@ def schema_text() -> str:
     >>> json.loads(schema_text())["title"]
     'skysift analysis'
     """
-    schema = Analysis.model_json_schema(by_alias=True, mode="validation")
+    schema = TypeAdapter[Analysis | EventAnalysis](Analysis | EventAnalysis).json_schema(mode="validation")
+    maps, events = schema.pop("anyOf")
+    ctao = {"properties": {"instrument": {"const": "ctao"}}, "required": ["instrument"]}
+    schema |= {"if": {"properties": {"observation": ctao}}, "then": events, "else": maps}
     for section in _sections(Section):
         _allow_shorthands(schema["$defs"], section)
     head = {

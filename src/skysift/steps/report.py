@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from skysift.config import load
-from skysift.config.slices import ReportSlice, make_slices
+from skysift.config.slices import ReportSlice
 from skysift.steps.calibrate import calibrate
 from skysift.steps.gather import gather_fits
 from skysift.steps.report_figures import draw_figures
@@ -33,7 +33,7 @@ def run(config: Path, run_dir: Path, out: Path) -> None:
     InputError : the configuration cannot be read; missing or broken results never raise, the page tells them
     """
     check_writable(out)
-    settings = make_slices(load([config]))["report"]
+    settings = load([config]).make_slices()["report"]
     assert isinstance(settings, ReportSlice)  # noqa: S101 - narrows the type
     records = gather_fits(run_dir, settings)
     (run_dir / "figures").mkdir(parents=True, exist_ok=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skysift.config import load, verify_round_trip
+from skysift.config import Analysis, load, verify_round_trip
 
 if TYPE_CHECKING:
-    from skysift.config import Analysis
+    from skysift.config import AnyAnalysis
 
 __all__ = ["run"]
 
@@ -30,17 +30,18 @@ def run(files: Sequence[Path]) -> None:
     print("\n".join(_summarise(analysis)))
 
 
-def _summarise(analysis: Analysis) -> Iterator[str]:
+def _summarise(analysis: AnyAnalysis) -> Iterator[str]:
     observation = analysis.observation
-    yield f"{analysis.run}: a valid analysis of {observation.instrument} data ({observation.data})"
+    source = analysis.observation.data if isinstance(analysis, Analysis) else f"response {analysis.observation.irf}"
+    yield f"{analysis.run}: a valid analysis of {observation.instrument} data ({source})"
     for name in analysis.set_names():
         data = analysis.data_of_set(name)
         yield f"  data {name}: {data[0]}" + (f" to {data[-1]}" if len(data) > 1 else "")
     for name, data in analysis.fit_data().items():
-        fit = analysis.fits[name]
-        engines = " > ".join(step.name for step in fit.sequence) or f"recipe {fit.recipe.name if fit.recipe else ''}"
+        recipe = analysis.fits[name].recipe if isinstance(analysis, Analysis) else None
+        engines = f"recipe {recipe.name}" if recipe else " > ".join(step.name for step in analysis.fits[name].sequence)
         components = ", ".join(analysis.model_of(name).components)
         yield f"  fit {name}: {engines} of {components}, on {len(data)} data set{'s' if len(data) > 1 else ''}"
-    if analysis.sidebands is not None:
+    if isinstance(analysis, Analysis) and analysis.sidebands is not None:
         regions = ", ".join(analysis.sideband_regions())
         yield f"  sidebands of {analysis.sidebands.signal} for {', '.join(analysis.sideband_fits())}: {regions}"

@@ -1,0 +1,253 @@
+"""Components of an event mixture, and the model that they make up."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
+
+from skysift.config.events.spectra import EnergyPrior, Profile, Spectrum
+from skysift.config.faults import fault
+from skysift.config.modulation import Modulations
+from skysift.config.priors import Prior
+from skysift.config.quantities import Degrees
+from skysift.config.scalars import ComponentName, Name, PositiveReal
+from skysift.config.section import REQUIRED, Section, key, without_nulls
+
+__all__ = ["EventComponent", "EventModel", "EventModelOverride", "Fractions"]
+
+PROFILE_PARAMETERS = ("gamma", "alpha", "beta", "r_s")
+SHAPES = ("gaussian", "disk", "shell", "ring")
+_CENTRED = ("point", *SHAPES)
+_CATALOGUES = ("hgps", "synthetic_catalogue")
+_OWN_SPECTRUM = (*_CATALOGUES, "fermi_diffuse", "synthetic_diffuse")
+Tree = dict[Name, Any]
+
+
+class EventComponent(Section):
+    """One component: a source in the sky, or the residual background of the instrument.
+
+    Attributes
+    ----------
+    instrument : ``background``, or None for a source in the sky
+    sky : kind of source, None for the background
+    center_deg, size_deg, inner_deg, elongation, angle_deg : of an analytic source
+    file, window_deg : of a map
+    share : parameter name to the component that owns it
+    spectrum : `Spectrum`, None for that of a catalogue or diffuse model
+    profile : `Profile` of dark matter
+    norm : `Prior` of an absolute norm (extended likelihood)
+    modulate : list of `Modulation`, empty for a rigid component
+    """
+
+    instrument: Literal["background"] | None = key(
+        None, "`background`: events that are no photons, as the response file gives them", example="background"
+    )
+    sky: (
+        Literal[
+            "hgps", "synthetic_catalogue", "fermi_diffuse", "synthetic_diffuse", "isotropic", "point", "gaussian",
+            "disk", "shell", "ring", "dark_matter", "template",
+        ]
+        | None
+    ) = key(None, "kind of source", example="hgps")  # fmt: skip
+    center_deg: tuple[Degrees, Degrees] | None = key(
+        None, "Galactic longitude and latitude", example=["0 deg", "0 deg"], unit="angle", alias="center"
+    )
+    size_deg: Degrees | None = key(
+        None, "sigma of a gaussian, outer radius of the others", example="0.2 deg", unit="angle", alias="size", gt=0
+    )
+    inner_deg: Degrees | None = key(
+        None, "inner radius of a shell or ring", example="0.1 deg", unit="angle", alias="inner", gt=0, says="0.95 size"
+    )
+    elongation: PositiveReal = key(1.0, "minor over major axis", example=0.5, le=1)
+    angle_deg: Degrees = key(
+        0.0, "position angle of the major axis, from north to increasing longitude", example="30 deg",
+        unit="angle", alias="angle",
+    )  # fmt: skip
+    file: str | None = key(
+        None, "map of a template, or another file of a catalogue or diffuse model", example="map.fits", min_length=1
+    )
+    sources: list[str] | None = key(
+        None, "sources of the catalogue that this component holds", example=["HESS J1745-290"], min_length=1, says="all"
+    )
+    spectrum: Spectrum | None = key(
+        None, "energy spectrum", example={"index": 2.4}, says="that of the catalogue or diffuse model"
+    )
+    share: dict[Name, ComponentName] = key(
+        None,
+        "parameters taken from another component, such as its index",
+        example={"index": "diffuse"},
+        default_factory=dict,
+    )
+    profile: Profile | None = key(None, "density profile of dark matter", example={"kind": "nfw"}, says="einasto")
+    norm: Prior | None = key(
+        None,
+        "prior of the absolute norm, with likelihood: extended; 1 is the flux as declared",
+        example={"lognormal": [1, 1]},
+    )
+    modulate: Modulations = key(
+        None,
+        "Gaussian process on the component",
+        example={"lengthscale": "1 deg", "variance": 0.1},
+        default_factory=list,
+        says="rigid",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        return without_nulls(data)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.instrument is None) == (self.sky is None):
+            found = "neither" if self.sky is None else "both sky and instrument"
+            raise fault("sky: <kind>, or instrument: background", "write for example 'sky: hgps'", found)
+        for name, allowed, needed in self._rules():
+            given = getattr(self, name) is not None
+            if given and not allowed:
+                kind = self.sky or self.instrument
+                word = name.removesuffix("_deg")
+                raise fault(f"no {word} with {kind}", f"leave {word} out", f"{word} is given")
+            if needed and not given:
+                word = name.removesuffix("_deg")
+                raise fault(f"{word} with sky: {self.sky}", f"add {word}", f"no {word}")
+        if self.inner_deg is not None and self.size_deg is not None and self.inner_deg >= self.size_deg:
+            raise fault("inner < size", "swap them", f"inner {self.inner_deg:g} deg, size {self.size_deg:g} deg")
+        self._check_spectrum()
+        self._check_field()
+        return self
+
+    def _rules(self) -> list[tuple[str, bool, bool]]:
+        sky = self.sky
+        own_file = ("template", "hgps", "fermi_diffuse")
+        return [
+            ("center_deg", sky in _CENTRED, sky in _CENTRED),
+            ("size_deg", sky in SHAPES, sky in SHAPES),
+            ("inner_deg", sky in ("shell", "ring"), False),
+            ("file", sky in own_file, sky == "template"),
+            ("sources", sky in _CATALOGUES, False),
+            ("profile", sky == "dark_matter", False),
+            ("spectrum", sky not in (*_CATALOGUES, None), sky is not None and sky not in _OWN_SPECTRUM),
+        ]
+
+    def _check_spectrum(self) -> None:
+        dark = self.spectrum is not None and self.spectrum.kind in ("annihilation", "decay")
+        if dark != (self.sky == "dark_matter") and self.spectrum is not None:
+            raise fault(
+                "kind: annihilation or decay with sky: dark_matter, and only there",
+                "correct sky or spectrum.kind",
+                f"{self.spectrum.kind} with {self.sky}",
+            )
+
+    def _check_field(self) -> None:
+        if self.modulate and (self.sky in (None, "point") or self.free):
+            raise fault(
+                "modulate on a sky map without other free parameters",
+                "fix the spectrum and the profile, or leave modulate out",
+                f"modulate on {self.sky or self.instrument}",
+            )
+        if any(gp.shared is not None or gp.mean is not None or gp.hyper != "fixed" for gp in self.modulate):
+            raise fault(
+                "modulate with numbers for lengthscale and variance",
+                "write for example {lengthscale: 1 deg, variance: 0.1}",
+                "shared, mean, or a prior of a hyper-parameter",
+            )
+
+    @property
+    def free(self) -> dict[str, Prior | EnergyPrior]:
+        """Parameters of the source that are fitted, by name."""
+        spectrum = self.spectrum.priors if self.spectrum is not None else {}
+        both = spectrum | (self.profile.priors if self.profile is not None else {})
+        return {name: prior for name, prior in both.items() if name not in self.share}
+
+    @property
+    def moves(self) -> bool:
+        """Whether fitted parameters change where the source shines, rather than its spectrum alone."""
+        profile = self.profile.priors if self.profile is not None else {}
+        return bool(profile) or any(name in PROFILE_PARAMETERS for name in self.share)
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """What decides where and at which energies it shines, as plain data: everything but its norm."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"norm"})
+
+
+class Fractions(Section):
+    """Prior of the fractions of detected events.
+
+    Attributes
+    ----------
+    dirichlet : concentration of every component
+    tree : nested mapping of names, whose leaves are lists of components; None for one Dirichlet
+    """
+
+    dirichlet: PositiveReal = key(1.0, "concentration of every component; 1 is flat", example=1)
+    tree: Tree | None = key(
+        None,
+        "a tree of mixtures: names to lists of components, or to further names",
+        example={"noise": ["background"], "sky": ["diffuse", "catalogue"]},
+        says="one Dirichlet",
+    )
+
+
+class EventModel(Section):
+    """What is fitted to events.
+
+    Attributes
+    ----------
+    likelihood : ``mixture`` (fractions of a given number) or ``extended`` (absolute norms)
+    binned : whether events are counted in the bins first
+    fractions : `Fractions`
+    components : name to `EventComponent`, in the order of the file
+    """
+
+    likelihood: Literal["mixture", "extended"] = key(
+        "mixture", "fractions of the events, or absolute norms with an extended likelihood", example="extended"
+    )
+    binned: bool = key(False, "count events in the reconstructed bins first", example=True)
+    fractions: Fractions = key(None, "prior of the fractions", example={"dirichlet": 1}, default_factory=Fractions)
+    components: dict[ComponentName, EventComponent] = key(
+        REQUIRED,
+        "the components, by name",
+        example={"diffuse": {"sky": "fermi_diffuse"}, "background": {"instrument": "background"}},
+        min_length=1,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_removed(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        if isinstance(data, dict) and isinstance(data.get("components"), dict):
+            return {**data, "components": without_nulls(data["components"])}
+        return data
+
+    def merged(self, override: EventModelOverride | None) -> EventModel:
+        """Return this model with what ``override`` changes in it."""
+        if override is None:
+            return self
+        components: dict[str, EventComponent | None] = {**self.components, **override.components}
+        kept = {name: component for name, component in components.items() if component is not None}
+        changes = {name: getattr(override, name) for name in ("likelihood", "fractions")}
+        update = {name: value for name, value in changes.items() if value is not None}
+        return self.model_copy(update={"components": kept, **update})
+
+
+class EventModelOverride(Section):
+    """What one fit changes in the model.
+
+    Attributes
+    ----------
+    likelihood, fractions : as in `EventModel`, None where they stay
+    components : name to `EventComponent`, which replaces that component whole, or None, which removes it
+    """
+
+    likelihood: Literal["mixture", "extended"] | None = key(
+        None, "kind of likelihood", example="extended", says="as in model"
+    )
+    fractions: Fractions | None = key(None, "prior of the fractions", example={"dirichlet": 1}, says="as in model")
+    components: dict[ComponentName, EventComponent | None] = key(
+        None,
+        "components that this fit replaces whole or adds; null removes one",
+        example={"diffuse": None},
+        default_factory=dict,
+    )

@@ -1,0 +1,197 @@
+"""What a Cherenkov telescope observed: response files, pointings, and the axes of the analysis."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from skysift.config.faults import fault
+from skysift.config.quantities import Degrees, EnergyTeV, Seconds
+from skysift.config.scalars import PositiveInteger
+from skysift.config.section import REQUIRED, Section, key
+
+__all__ = ["Angles", "Energies", "EventObservation", "Pointing", "Reconstructed", "TrueAxes"]
+
+
+class Pointing(Section):
+    """One pointing of the telescope.
+
+    Attributes
+    ----------
+    lon_deg, lat_deg : Galactic direction
+    time_s : live time
+    irf : response of this pointing, None for that of the observation
+    """
+
+    lon_deg: Degrees = key(REQUIRED, "Galactic longitude", example="0 deg", unit="angle", alias="lon")
+    lat_deg: Degrees = key(REQUIRED, "Galactic latitude", example="0 deg", unit="angle", alias="lat", ge=-90, le=90)
+    time_s: Seconds = key(REQUIRED, "live time", example="50 h", unit="time", alias="time", gt=0)
+    irf: str | None = key(None, "response of this pointing", example="analytic", min_length=1, says="`observation.irf`")
+
+
+class Energies(Section):
+    """Logarithmic bins of reconstructed energy.
+
+    Attributes
+    ----------
+    range_tev : first and last bin centre
+    points : number of bins
+    """
+
+    range_tev: tuple[EnergyTeV, EnergyTeV] = key(
+        REQUIRED,
+        "centres of the first and the last bin",
+        example=["0.1 TeV", "100 TeV"],
+        unit="energy",
+        alias="range",
+    )
+    points: PositiveInteger = key(REQUIRED, "number of bins, in all", example=50, ge=2, le=2000)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.range_tev
+        if not 0 < low < high:
+            raise fault("0 < lowest < highest energy", "swap or widen the range", f"{low:g} TeV and {high:g} TeV")
+        return self
+
+
+class Angles(Section):
+    """Bins of one reconstructed coordinate.
+
+    Attributes
+    ----------
+    range_deg : first and last bin centre
+    step_deg : width of a bin
+    """
+
+    range_deg: tuple[Degrees, Degrees] = key(
+        REQUIRED,
+        "centres of the first and the last bin",
+        example=["-3.2 deg", "3.2 deg"],
+        unit="angle",
+        alias="range",
+    )
+    step_deg: Degrees = key(REQUIRED, "width of a bin", example="0.4 deg", unit="angle", alias="step", gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.range_deg
+        steps = (high - low) / self.step_deg
+        if not low < high:
+            raise fault("a rising range", "swap the ends; longitudes may be negative", f"{low:g} deg to {high:g} deg")
+        if abs(steps - round(steps)) > 1e-6 * max(1.0, steps):
+            raise fault(
+                "a range of whole steps", f"end it at {low + round(steps) * self.step_deg:g} deg", f"{steps:.6g} steps"
+            )
+        if steps > 20000:
+            raise fault("at most 20000 bins", "take a larger step", f"{steps:.0f} steps")
+        return self
+
+
+class Reconstructed(Section):
+    """Bins of reconstructed coordinates: what is compared.
+
+    Attributes
+    ----------
+    energy : `Energies`
+    lon, lat : `Angles`, Galactic
+    """
+
+    energy: Energies = key(REQUIRED, "energy bins", example={"range": ["0.1 TeV", "100 TeV"], "points": 50})
+    lon: Angles = key(REQUIRED, "bins of longitude", example={"range": ["-3.2 deg", "3.2 deg"], "step": "0.4 deg"})
+    lat: Angles = key(REQUIRED, "bins of latitude", example={"range": ["-3.2 deg", "3.2 deg"], "step": "0.4 deg"})
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.lat.range_deg
+        half = self.lat.step_deg / 2
+        if low - half < -90 or high + half > 90:
+            raise fault("latitudes between -90 and 90 deg", "make the range smaller", f"{low:g} to {high:g} deg")
+        low, high = self.lon.range_deg
+        if high - low + self.lon.step_deg > 360:
+            raise fault("at most 360 deg of longitude", "make the range smaller", f"{low:g} to {high:g} deg")
+        return self
+
+
+class TrueAxes(Section):
+    """The grid of true coordinates: larger and finer than the reconstructed one.
+
+    Attributes
+    ----------
+    margin_deg : how far beyond the reconstructed field, None for five widths of the PSF
+    refine : true pixels per reconstructed pixel and axis, None for pixels of at most 0.1 deg
+    """
+
+    margin_deg: Degrees | None = key(
+        None, "how far beyond the field", example="1 deg", unit="angle", alias="margin", says="five widths of the PSF"
+    )
+    refine: PositiveInteger | None = key(
+        None, "true pixels per pixel of the field and axis", example=4, says="pixels of at most 0.1 deg"
+    )
+
+
+class EventObservation(Section):
+    """The observation of an event analysis.
+
+    Attributes
+    ----------
+    instrument : ``ctao``
+    irf : name of a registered file, a path, or ``analytic``
+    pointings : list of `Pointing`
+    reconstructed : `Reconstructed`
+    true : `TrueAxes`
+    normalise : ``integrated`` or ``discrete``
+    psf_empty : ``nearest`` or ``one_degree``
+    events : GADF event lists, empty when events are simulated
+    """
+
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ()
+
+    instrument: Literal["ctao"] = key(REQUIRED, "the instrument", example="ctao")
+    irf: str = key(
+        REQUIRED,
+        "instrument response: a registered file, a path, or `analytic` (an embedded toy, no files)",
+        example="Prod5-South-20deg-AverageAz-14MSTs37SSTs.180000s-v0.1.fits.gz",
+        min_length=1,
+    )
+    pointings: list[Pointing] = key(
+        REQUIRED,
+        "pointings with their live times",
+        example=[{"lon": "0 deg", "lat": "0 deg", "time": "50 h"}],
+        min_length=1,
+        max_length=1000,
+    )
+    reconstructed: Reconstructed = key(REQUIRED, "bins of reconstructed coordinates", example={})
+    true: TrueAxes = key(None, "grid of true coordinates", example={"refine": 4}, default_factory=TrueAxes)
+    normalise: Literal["integrated", "discrete"] = key(
+        "integrated",
+        "`integrated`: bins are volumes; `discrete`: densities at bin centres with sums as norms, as GammaBayes has it",
+        example="discrete",
+    )
+    psf_empty: Literal["nearest", "one_degree"] = key(
+        "nearest",
+        "what a PSF table says where it is empty: the next valid energy, or 1 deg as gammapy has it",
+        example="one_degree",
+    )
+    events: list[str] = key(
+        None,
+        "observed event lists (GADF FITS), one per pointing",
+        example=["events_000.fits"],
+        default_factory=list,
+        says="simulated",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.events and len(self.events) != len(self.pointings):
+            raise fault(
+                "one event list per pointing",
+                "name as many files in events as there are pointings",
+                f"{len(self.events)} lists for {len(self.pointings)} pointings",
+            )
+        if self.normalise == "discrete" and len(self.pointings) > 1:
+            raise fault(
+                "one pointing with normalise: discrete", "use normalise: integrated", f"{len(self.pointings)} pointings"
+            )
+        return self

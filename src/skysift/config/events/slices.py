@@ -1,0 +1,168 @@
+"""What each step of an event analysis reads of its configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from skysift.config.engines import EngineStep
+from skysift.config.events.components import EventComponent, EventModel
+from skysift.config.events.observation import EventObservation
+from skysift.config.events.simulate import EventSet
+from skysift.config.scalars import ComponentName, Integer, Name, PositiveInteger
+from skysift.config.section import REQUIRED, Section, key
+
+if TYPE_CHECKING:
+    from skysift.config.events.analysis import EventAnalysis
+
+__all__ = [
+    "EVENT_SLICES", "EventFitSlice", "EventObservationSlice", "EventReportSlice", "EventSimulateSlice",
+    "MarginaliseSlice", "make_slices",
+]  # fmt: skip
+
+Sources = dict[str, EventComponent]
+
+
+class EventSlice(Section):
+    """What every slice of an event analysis holds.
+
+    Attributes
+    ----------
+    kind : ``events``
+    run, seed : of the analysis
+    """
+
+    kind: Literal["events"] = key("events", "kind of analysis", example="events")
+    run: Name = key(REQUIRED, "name of the run", example="gc-quickstart")
+    seed: Integer = key(REQUIRED, "seed of the run", example=1)
+
+
+class EventObservationSlice(EventSlice):
+    """What `prepare` and `response` read.
+
+    Attributes
+    ----------
+    run, seed : of the analysis
+    observation : `EventObservation`
+    sources : every source that the run needs
+    """
+
+    observation: EventObservation = key(REQUIRED, "what was observed", example={})
+    sources: Sources = key(REQUIRED, "sources that the run needs", example={})
+
+
+class EventSimulateSlice(EventSlice):
+    """What `simulate` reads for one set.
+
+    Attributes
+    ----------
+    run, seed : of the analysis
+    name : of the set
+    events : `EventSet`
+    components : component to source
+    """
+
+    name: Name = key(REQUIRED, "name of the set", example="simulated")
+    events: EventSet = key(REQUIRED, "what is drawn", example={})
+    components: dict[ComponentName, EventComponent] = key(REQUIRED, "the components", example={})
+
+    def is_own(self, data: str) -> bool:
+        """Whether a data set of this name belongs to the set: ``<name>-000``, ``<name>-001``, ..."""
+        head, _, number = data.rpartition("-")
+        return head == self.name and number.isdigit() and len(number) >= 3
+
+
+class MarginaliseSlice(EventSlice):
+    """What `marginalise` reads.
+
+    Attributes
+    ----------
+    run, seed : of the analysis
+    binned : whether events are counted in bins
+    sources : every source that the run fits
+    """
+
+    binned: bool = key(REQUIRED, "count events in bins first", example=True)
+    sources: Sources = key(REQUIRED, "sources that the run fits", example={})
+
+
+class EventFitSlice(EventSlice):
+    """What `fit` (and `diagnose`) reads for one fit.
+
+    Attributes
+    ----------
+    run, seed, device, threads : of the analysis
+    name : of the fit
+    model : `EventModel`, with what the fit changes in it
+    sources : component to its source in the marginals
+    sequence : list of engine steps, each with ``name`` and ``settings``
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = key(REQUIRED, "where tensors live", example="cpu")
+    threads: PositiveInteger = key(REQUIRED, "threads of the fit", example=1)
+    name: Name = key(REQUIRED, "name of the fit", example="quick")
+    model: EventModel = key(REQUIRED, "what is fitted", example={})
+    sources: dict[ComponentName, str] = key(REQUIRED, "component to source", example={"diffuse": "diffuse"})
+    sequence: list[EngineStep] = key(REQUIRED, "engines in a row", example=["laplace"])
+
+
+class EventReportSlice(EventSlice):
+    """What the gathering steps read.
+
+    Attributes
+    ----------
+    run, seed : of the analysis
+    data : names of all data sets
+    fits : name of each fit to its data sets
+    models : name of each fit to its `EventModel`
+    truth : set to `EventSet`; empty when observed events are fitted
+    """
+
+    data: list[Name] = key(REQUIRED, "all data sets", example=["observed"])
+    fits: dict[Name, list[Name]] = key(REQUIRED, "data sets of each fit", example={"quick": ["observed"]})
+    models: dict[Name, EventModel] = key(REQUIRED, "model of each fit", example={})
+    truth: dict[Name, EventSet] = key(None, "what was drawn", example={}, default_factory=dict)
+
+
+EVENT_SLICES: dict[str, type[Section]] = {
+    "observation": EventObservationSlice,
+    "simulate": EventSimulateSlice,
+    "marginalise": MarginaliseSlice,
+    "fit": EventFitSlice,
+    "report": EventReportSlice,
+}
+
+
+def make_slices(analysis: EventAnalysis) -> dict[str, Section]:
+    """Return the slices: ``observation``, ``simulate-<set>``, ``marginalise``, ``fit-<fit>``, ``report``."""
+    common: dict[str, Any] = {"kind": "events", "run": analysis.run, "seed": analysis.seed}
+    sources = analysis.sources()
+    slices: dict[str, Section] = {
+        "observation": EventObservationSlice.model_construct(
+            **common, observation=analysis.observation, sources=sources
+        ),
+        "marginalise": MarginaliseSlice.model_construct(**common, binned=analysis.model.binned, sources=sources),
+    }
+    sets = analysis.simulate.sets if analysis.simulate else {}
+    for name, chosen in sets.items():
+        slices[f"simulate-{name}"] = EventSimulateSlice.model_construct(
+            **common, name=name, events=chosen, components=analysis.model.components
+        )
+    for name, fit in analysis.fits.items():
+        model = analysis.model_of(name)
+        slices[f"fit-{name}"] = EventFitSlice.model_construct(
+            **common,
+            device=analysis.device,
+            threads=analysis.threads,
+            name=name,
+            model=model,
+            sources={component: analysis.source_of(name, component) for component in model.components},
+            sequence=fit.sequence,
+        )
+    slices["report"] = EventReportSlice.model_construct(
+        **common,
+        data=analysis.all_data(),
+        fits=analysis.fit_data(),
+        models={name: analysis.model_of(name) for name in analysis.fits},
+        truth=dict(sets),
+    )
+    return slices

@@ -1,0 +1,227 @@
+"""Energy spectra and dark-matter profiles of event sources, with numbers or priors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from skysift.config.faults import fault
+from skysift.config.priors import Prior, expand_bare
+from skysift.config.quantities import EnergyTeV, FluxDensity, Kiloparsec
+from skysift.config.scalars import Name, PositiveReal, Real
+from skysift.config.section import Section, key
+
+__all__ = ["EnergyPrior", "Profile", "Spectrum"]
+
+_FAMILIES = ("fixed", "uniform", "loguniform", "lognormal")
+
+
+class EnergyPrior(Section):
+    """Prior of an energy or a mass; a bare quantity is fixed.
+
+    Attributes
+    ----------
+    kind : ``fixed``, ``uniform``, ``loguniform`` or ``lognormal``
+    fixed_tev, uniform_tev, loguniform_tev : value, or lowest and highest
+    lognormal : median and sd of ln
+    """
+
+    shorthands: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "string"},)
+
+    fixed_tev: EnergyTeV | None = key(None, "the value, not fitted", example="1 TeV", unit="energy", alias="fixed")
+    uniform_tev: tuple[EnergyTeV, EnergyTeV] | None = key(
+        None, "lowest and highest value", example=["0.1 TeV", "10 TeV"], unit="energy", alias="uniform"
+    )
+    loguniform_tev: tuple[EnergyTeV, EnergyTeV] | None = key(
+        None,
+        "lowest and highest value, flat in the logarithm",
+        example=["0.1 TeV", "10 TeV"],
+        unit="energy",
+        alias="loguniform",
+    )
+    lognormal: tuple[EnergyTeV, Real] | None = key(
+        None, "median, and standard deviation of the natural logarithm", example=["1 TeV", 0.5]
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        return expand_bare(data, "fixed")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = [name for name in _FAMILIES if self._numbers(name) is not None]
+        if len(given) != 1:
+            raise fault(
+                f"exactly one of {', '.join(_FAMILIES)}", "write for example '1 TeV'", " and ".join(given) or "none"
+            )
+        numbers = self.numbers
+        if self.kind in ("uniform", "loguniform") and not numbers[0] < numbers[1]:
+            raise fault("lowest < highest", "swap or widen the limits", f"{numbers[0]:g} and {numbers[1]:g} TeV")
+        if min(numbers) <= 0:
+            raise fault("values above 0", "an energy is positive", f"{min(numbers):g}")
+        return self
+
+    def _numbers(self, name: str) -> Any:  # noqa: ANN401 - one or two numbers
+        return getattr(self, name if name == "lognormal" else f"{name}_tev")
+
+    @property
+    def kind(self) -> str:
+        """Name of the family."""
+        return next(name for name in _FAMILIES if self._numbers(name) is not None)
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The numbers of the family: TeV, and the sd of ln of a lognormal prior."""
+        found = self._numbers(self.kind)
+        return found if isinstance(found, tuple) else (found,)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is not fitted."""
+        return self.kind == "fixed"
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Lowest and highest value that the prior allows, TeV."""
+        return (0.0, math.inf) if self.kind == "lognormal" else (self.numbers[0], self.numbers[-1])
+
+
+_NEEDS = {
+    "power_law": ("index",),
+    "broken_power_law": ("index", "index_2", "break"),
+    "cutoff": ("index", "cutoff"),
+    "log_parabola": ("index", "curvature"),
+    "table": ("file",),
+    "annihilation": ("mass", "channel"),
+    "decay": ("mass", "channel"),
+}
+_SHAPE = ("index", "index_2", "break", "cutoff", "curvature", "mass", "channel", "file")
+
+
+class Spectrum(Section):
+    """Differential flux, as a function of energy.
+
+    Attributes
+    ----------
+    kind : family
+    norm : flux density at the pivot, TeV-1 cm-2 s-1 (per sr for the isotropic sky)
+    pivot_tev : reference energy
+    index, index_2, curvature : `Prior`
+    break_energy, cutoff, mass : `EnergyPrior`
+    channel : ``bergstrom``, ``line``, or a column of the table ``file``
+    file : table of a spectrum or of channel spectra
+    """
+
+    kind: Literal["power_law", "broken_power_law", "cutoff", "log_parabola", "table", "annihilation", "decay"] = key(
+        "power_law", "family", example="cutoff"
+    )
+    norm: FluxDensity = key(
+        1e-12,
+        "flux density at the pivot, of the whole source (per sr for isotropic emission); fractions do not need it",
+        example="1e-12 TeV-1 cm-2 s-1",
+        unit="flux density",
+    )
+    pivot_tev: EnergyTeV = key(1.0, "reference energy", example="1 TeV", unit="energy", alias="pivot", gt=0)
+    index: Prior | None = key(None, "index Gamma of E^-Gamma, below a break", example={"normal": [2.4, 0.2]})
+    index_2: Prior | None = key(None, "index above the break", example=3.0)
+    curvature: Prior | None = key(None, "curvature beta of a log-parabola", example=0.1)
+    break_energy: EnergyPrior | None = key(None, "energy of the break", example="1 TeV", alias="break")
+    cutoff: EnergyPrior | None = key(None, "energy of the exponential cut-off", example="10 TeV")
+    mass: EnergyPrior | None = key(
+        None, "mass of the dark-matter particle", example={"loguniform": ["0.3 TeV", "30 TeV"]}
+    )
+    channel: Name | None = key(
+        None, "`bergstrom` or `line` (analytic), or a channel of the table `file`", example="bergstrom"
+    )
+    file: str | None = key(
+        None, "table: energy and density, or channel spectra over mass and ln x", example="spectra.dat", min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = [name for name in _SHAPE if getattr(self, "break_energy" if name == "break" else name) is not None]
+        wanted = _NEEDS[self.kind]
+        missing = [name for name in wanted if name not in given]
+        extra = [name for name in given if name not in wanted and not (name == "file" and "channel" in wanted)]
+        if missing:
+            raise fault(f"{', '.join(wanted)} with kind: {self.kind}", f"add {missing[0]}", f"no {missing[0]}")
+        if extra:
+            raise fault(
+                f"only {', '.join(wanted)} with kind: {self.kind}", f"leave {extra[0]} out, or change kind", extra[0]
+            )
+        if self.channel is not None and (self.channel in ("bergstrom", "line")) == (self.file is not None):
+            raise fault(
+                "channel: bergstrom or line without file, or a channel of a file",
+                "name the file of the channel, or take an analytic channel",
+                f"channel {self.channel} {'with' if self.file else 'without'} file",
+            )
+        for name in ("index", "index_2", "curvature"):
+            prior = getattr(self, name)
+            if prior is not None and prior.is_rigid_fit:
+                raise fault("a number or a prior", f"write for example '{name}: 2.4'", f"{name}: rigid_fit")
+        return self
+
+    @property
+    def priors(self) -> dict[str, Prior | EnergyPrior]:
+        """What is fitted, by name."""
+        names = {"break_energy": "break"}
+        parts = {
+            names.get(name, name): getattr(self, name)
+            for name in ("index", "index_2", "curvature", "break_energy", "cutoff", "mass")
+        }
+        return {name: part for name, part in parts.items() if part is not None and not part.is_fixed}
+
+
+class Profile(Section):
+    """Density profile of the Galaxy's dark matter.
+
+    Attributes
+    ----------
+    kind : family
+    gamma, alpha, beta : slopes of a generalised NFW profile, or alpha of an Einasto profile; `Prior`
+    r_s : scale radius in kpc, `Prior`
+    density_gev_cm3, distance_kpc : local density, and distance of the Galactic centre
+    core_kpc : radius within which the density is constant
+    """
+
+    kind: Literal["nfw", "gnfw", "einasto", "burkert", "moore"] = key("einasto", "family", example="gnfw")
+    gamma: Prior | None = key(None, "inner slope (gnfw)", example={"uniform": [0.5, 1.4]}, says="1")
+    alpha: Prior | None = key(None, "sharpness (gnfw), or curvature (einasto)", example=0.17, says="1, or 0.17")
+    beta: Prior | None = key(None, "outer slope (gnfw)", example=3, says="3")
+    r_s: Prior | None = key(
+        None, "scale radius, in kpc", example={"normal": [24, 3], "min": 5}, says="of the family: 24.42, 28.44, ..."
+    )
+    density_gev_cm3: PositiveReal = key(0.39, "local density, in GeV cm-3", example=0.39, alias="local_density")
+    distance_kpc: Kiloparsec = key(
+        8.33, "distance of the Galactic centre", example="8.33 kpc", unit="length", alias="distance", gt=0
+    )
+    core_kpc: Kiloparsec | None = key(
+        None, "constant density within this radius", example="0.01 kpc", unit="length", alias="core", says="none"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        own = {"gnfw": ("gamma", "alpha", "beta"), "einasto": ("alpha",)}.get(self.kind, ())
+        for name in ("gamma", "alpha", "beta"):
+            if getattr(self, name) is not None and name not in own:
+                raise fault(
+                    f"no {name} with kind: {self.kind}", "leave it out, or choose kind: gnfw", f"{name} is given"
+                )
+        if self.gamma is not None and self.core_kpc is None:
+            high = self.gamma.value if self.gamma.is_fixed else self.gamma.support[1]
+            if high is None or high >= 1.5:
+                raise fault(
+                    "an inner slope below 1.5, where the J-factor converges",
+                    "lower the upper limit of gamma, or add core",
+                    f"gamma up to {high}",
+                )
+        return self
+
+    @property
+    def priors(self) -> dict[str, Prior | EnergyPrior]:
+        """What is fitted, by name."""
+        parts = {name: getattr(self, name) for name in ("gamma", "alpha", "beta", "r_s")}
+        return {name: part for name, part in parts.items() if part is not None and not part.is_fixed}
