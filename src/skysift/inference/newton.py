@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from skysift.inference.target import Target
+    from skysift.parameters import Parameters
 
 __all__ = ["Optimum", "Quadratic", "climb", "expand", "factorise_information"]
 
@@ -170,11 +171,22 @@ def _closed_form(target: Target, z: Tensor, observed: bool) -> Quadratic:
         if observed:
             information -= torch.diag(curvature.gradient * second)
         return Quadratic(value, first * curvature.gradient + slope, information)
-    jacobian = torch.func.jacrev(lambda point: parameters.pack(parameters.values(point)))(z)
+    jacobian = _differentiate_values(parameters, z)
     pull = curvature.gradient if observed else None
     slope, hessian = _differentiate_twice(lambda points: _prior_and_pull(target, points, pull), z)
     gradient = curvature.gradient @ jacobian + (slope if pull is None else slope - pull @ jacobian)
     return Quadratic(value, gradient, jacobian.T @ curvature.information @ jacobian - hessian)
+
+
+def _differentiate_values(parameters: Parameters, z: Tensor) -> Tensor:
+    """Return the derivatives of the packed values in z, (D, d): row k of the batch gives those of value k.
+
+    (torch's own Jacobian does the same, but takes a second to import.)
+    """
+    with torch.enable_grad():
+        points = z.detach().expand(parameters.packed_size, len(z)).clone().requires_grad_()
+        values = parameters.pack(parameters.values(points))
+        return torch.autograd.grad(values.diagonal().sum(), points)[0]
 
 
 def _prior_and_pull(target: Target, points: Tensor, pull: Tensor | None) -> Tensor:
