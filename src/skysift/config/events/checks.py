@@ -57,11 +57,7 @@ def _check_model(analysis: EventAnalysis, fit: str) -> Problems:
     has_norm = any(part.norm is not None and not part.norm.is_fixed for part in parts)
     if model.likelihood == "mixture" and len(parts) < 2 and not has_free:
         yield Problem((*path, "components"), "one component", "two or more, or free parameters", "add a component")
-    if (
-        model.likelihood == "extended"
-        and not has_free
-        and all(part.norm is None or part.norm.is_fixed for part in parts)
-    ):
+    if model.likelihood == "extended" and not has_free and not has_norm:
         yield Problem(path, "nothing that is fitted", "at least one free parameter", "give a norm a prior")
     yield from _check_tree(path, model)
     for number, step in enumerate(analysis.fits[fit].sequence):
