@@ -4,8 +4,7 @@ import healpy
 import numpy as np
 import pytest
 
-from skysift.plots.sky import SkyView, draw_sky, frame_pixels, rasterise
-from skysift.plots.style import new_figure
+from skysift.plots.sky import SkyView, draw_sky, frame_pixels, new_sky_panels, rasterise
 
 NSIDE = 64
 
@@ -72,8 +71,18 @@ def test_gnomonic_centre_and_pole():
 @pytest.mark.parametrize("center", [(0.0, 0.0), (120.0, 60.0)])
 def test_axes_name_coordinates_and_the_bar_its_unit(center):
     pixels, lon, lat = disc(*center, 12)
-    figure, (axes,) = new_figure(4, 3)
-    draw_sky(axes, rasterise(frame_pixels(lon, lat), pixels, NSIDE, lat, size=60), "photons per pixel")
+    view = frame_pixels(lon, lat)
+    figure, places = new_sky_panels(view, 1)
+    axes, bar = places[0]
+    draw_sky(axes, bar, rasterise(view, pixels, NSIDE, lat, size=60), "photons per pixel")
     assert "Galactic" in axes.get_xlabel()
-    assert figure.axes[1].get_ylabel() == "photons per pixel"
+    assert bar.get_ylabel() == "photons per pixel"
     figure.draw_without_rendering()
+    # Fixed places hold the panels in the shape of the sky, and what is written around them.
+    width, height = axes.get_position().size * figure.get_size_inches()
+    assert height / width == pytest.approx(view.half_height_deg / view.half_width_deg)
+    page = figure.get_window_extent()
+    for place in (axes, bar):
+        written = place.get_tightbbox()
+        assert page.x0 <= written.x0 < written.x1 <= page.x1
+        assert page.y0 <= written.y0 < written.y1 <= page.y1

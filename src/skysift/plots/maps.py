@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from skysift.plots.sky import SkyView, draw_sky, find_directions, frame_pixels, rasterise
-from skysift.plots.style import new_figure, use_style
+from skysift.plots.sky import SkyView, draw_sky, find_directions, frame_pixels, new_sky_panels, rasterise
+from skysift.plots.style import use_style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,6 @@ def plot_fit_maps(maps: FitMaps) -> tuple[Figure, pd.DataFrame]:
     from matplotlib.colors import PowerNorm
 
     view = maps.view()
-    aspect = view.half_height_deg / view.half_width_deg
     top = float(np.quantile(np.concatenate([maps.counts, maps.expected]), 0.998))
     wide = float(np.clip(np.abs(maps.smoothed_sigma).max(), 3.0, 8.0))
     panels = (
@@ -70,13 +69,13 @@ def plot_fit_maps(maps: FitMaps) -> tuple[Figure, pd.DataFrame]:
         ),
     )
     with use_style():
-        figure, axes = new_figure(9.6, 2 * (0.75 + 3.4 * aspect), 2, 2, "compressed")
-        for place, (title, values, label, settings) in zip(axes, panels, strict=True):
-            draw_sky(place, rasterise(view, maps.pixels, maps.nside, values), label, **settings)
+        figure, places = new_sky_panels(view, 2)
+        for (place, bar), (title, values, label, settings) in zip(places, panels, strict=True):
+            draw_sky(place, bar, rasterise(view, maps.pixels, maps.nside, values), label, **settings)
             place.set_title(title)
-        for place in axes[:2]:
+        for place, _ in places[:2]:
             place.set_xlabel("")
-        for place in (axes[1], axes[3]):
+        for place, _ in places[1::2]:
             place.set_ylabel("")
     lon, lat = maps.directions()
     table = pd.DataFrame(
@@ -109,13 +108,13 @@ def plot_signal_maps(
     view = maps.view()
     top = float(max(np.quantile(np.abs(left_in), 0.995), component.max(), 1e-9))
     with use_style():
-        figure, axes = new_figure(9.6, 0.75 + 3.4 * view.half_height_deg / view.half_width_deg, 1, 2, "compressed")
+        figure, places = new_sky_panels(view, 1)
         titles = (f"Counts – model without {name}", f"{name}, posterior mean")
-        for place, title, values in zip(axes, titles, (left_in, component), strict=True):
+        for (place, bar), title, values in zip(places, titles, (left_in, component), strict=True):
             image = rasterise(view, maps.pixels, maps.nside, values)
-            draw_sky(place, image, "photons per pixel", cmap="RdBu_r", vmin=-top, vmax=top)
+            draw_sky(place, bar, image, "photons per pixel", cmap="RdBu_r", vmin=-top, vmax=top)
             place.set_title(f"{title}, smoothed {maps.smoothing_deg:g}°")
-        axes[1].set_ylabel("")
+        places[1][0].set_ylabel("")
     lon, lat = maps.directions()
     columns = {"pixel": maps.pixels, "l_deg": lon, "b_deg": lat, "left_in_counts": left_in, f"{name}_counts": component}
     return figure, pd.DataFrame(columns)

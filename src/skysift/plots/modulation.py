@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skysift.plots.sky import draw_sky, find_directions, frame_pixels, rasterise
+from skysift.plots.sky import draw_sky, find_directions, frame_pixels, new_sky_panels, rasterise
 from skysift.plots.style import COLOURS, TRUTH, new_figure, use_style
 
 if TYPE_CHECKING:
@@ -101,11 +101,10 @@ def plot_modulation_maps(modulation: Modulation) -> tuple[Figure, pd.DataFrame]:
         panels = [panels[0], ("Truth", modulation.truth, label, ratio), panels[1],
                   ("(median – truth) / half 68 % width", pull, "σ", signed)]  # fmt: skip
     rows = len(panels) // 2
-    aspect = view.half_height_deg / view.half_width_deg
     with use_style():
-        figure, axes = new_figure(9.6, rows * (0.75 + 3.4 * aspect), rows, 2, "compressed")
-        for k, (place, (title, values, text, settings)) in enumerate(zip(axes, panels, strict=True)):
-            draw_sky(place, rasterise(view, modulation.pixels, modulation.nside, values), text, **settings)
+        figure, places = new_sky_panels(view, rows)
+        for k, ((place, bar), (title, values, text, settings)) in enumerate(zip(places, panels, strict=True)):
+            draw_sky(place, bar, rasterise(view, modulation.pixels, modulation.nside, values), text, **settings)
             place.set_title(title)
             if k % 2:
                 place.set_ylabel("")

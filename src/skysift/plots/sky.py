@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 from skysift.geometry.pixels import find_pixels, ring_vectors
 from skysift.geometry.sphere import lonlat_deg, unit_vectors
+from skysift.plots.style import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["SkyImage", "SkyView", "draw_sky", "find_directions", "frame_pixels", "rasterise"]
+__all__ = ["SkyImage", "SkyView", "draw_sky", "find_directions", "frame_pixels", "new_sky_panels", "rasterise"]
 
+# Inches: two panels side by side, each with its bar, and room for what is written around them.
+WIDTH, LEFT, BETWEEN, RIGHT = 9.6, 0.72, 0.5, 0.7
+TITLE, TICKS, LABEL = 0.3, 0.28, 0.24
+BAR_GAP, BAR_WIDTH = 0.08, 0.13
 STEPS_DEG = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
 
 
@@ -118,6 +124,29 @@ def rasterise(
     return SkyImage(view, image)
 
 
+def new_sky_panels(view: SkyView, rows: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """Make a figure of ``rows`` times two panels with the shape of the view, and axes for a bar beside each.
+
+    The places follow from the view alone: nothing has to be measured, which is what laying out spends its time on.
+
+    Returns
+    -------
+    the figure, and row by row its panels, each with the axes of its bar
+    """
+    panel = 0.5 * (WIDTH - LEFT - BETWEEN - 2 * (BAR_GAP + BAR_WIDTH + RIGHT))
+    high = panel * view.half_height_deg / view.half_width_deg
+    height = rows * (TITLE + high + TICKS) + LABEL
+    figure, panels = new_figure(WIDTH, height, rows, 2, layout=None)
+    bars = []
+    for k, place in enumerate(panels):
+        left = LEFT + (k % 2) * (panel + BAR_GAP + BAR_WIDTH + RIGHT + BETWEEN)
+        bottom = LABEL + (rows - 1 - k // 2) * (TITLE + high + TICKS) + TICKS
+        place.set_position((left / WIDTH, bottom / height, panel / WIDTH, high / height))
+        beside = (left + panel + BAR_GAP) / WIDTH
+        bars.append(figure.add_axes((beside, bottom / height, BAR_WIDTH / WIDTH, high / height)))
+    return figure, list(zip(panels, bars, strict=True))
+
+
 def _ticks(low: float, high: float, wanted: int = 5) -> NDArray[np.float64]:
     step = next((s for s in STEPS_DEG if (high - low) / s <= wanted), STEPS_DEG[-1])
     return np.arange(np.ceil(low / step) * step, high + 1e-9, step)
@@ -151,11 +180,12 @@ def _draw_gnomonic_axes(axes: Axes, view: SkyView) -> None:
     axes.set_yticks([])
 
 
-def draw_sky(axes: Axes, image: SkyImage, label: str, **settings: Any) -> None:  # noqa: ANN401 - imshow's own
+def draw_sky(axes: Axes, bar_axes: Axes, image: SkyImage, label: str, **settings: Any) -> None:  # noqa: ANN401 - imshow's own
     """Draw a raster with Galactic coordinates, longitude growing to the left, and a colour bar with its unit.
 
     Parameters
     ----------
+    bar_axes : of the colour bar
     label : of the colour bar, with unit
     settings : handed to imshow (cmap, norm, vmin, vmax)
     """
@@ -173,6 +203,6 @@ def draw_sky(axes: Axes, image: SkyImage, label: str, **settings: Any) -> None: 
         axes.set_xlabel("Galactic, gnomonic projection; l grows to the left")
     for side in axes.spines.values():
         side.set_visible(True)
-    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02, shrink=0.93)
+    bar = axes.figure.colorbar(drawn, cax=bar_axes)
     bar.set_label(label)
     bar.outline.set_linewidth(0.5)

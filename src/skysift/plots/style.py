@@ -105,12 +105,11 @@ def save_figure(figure: Figure, stem: Path, table: pd.DataFrame) -> list[Path]:
     -------
     the three paths: PNG, SVG, CSV
     """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     written = []
     with use_style():
-        # Lay out once and for all formats; the second pass settles what labels of the first one moved.
-        figure.draw_without_rendering()
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        _settle(figure)
         for ending in ("png", "svg", "csv"):
             final = stem.with_name(f"{stem.name}.{ending}")
             with replace_when_done(final) as partial:
@@ -118,11 +117,20 @@ def save_figure(figure: Figure, stem: Path, table: pd.DataFrame) -> list[Path]:
                     table.to_csv(partial, index=False, float_format="%.8g")
                 elif ending == "svg":
                     # No date inside: the same numbers make the same file.
-                    figure.savefig(partial, format="svg", metadata={"Date": None})
+                    FigureCanvasSVG(figure).print_svg(partial, metadata={"Date": None})
                 else:
                     partial.write_bytes(_encode_png(figure))
             written.append(final)
     return written
+
+
+def _settle(figure: Figure) -> None:
+    """Lay out once and for all formats; the second pass settles what labels of the first one moved."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def _encode_png(figure: Figure) -> bytes:
@@ -137,5 +145,5 @@ def _encode_png(figure: Figure) -> bytes:
     figure.set_dpi(dots)
     stream = io.BytesIO()
     few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    few.save(stream, "PNG", optimize=True, dpi=(PNG_DPI, PNG_DPI))
+    few.save(stream, "PNG", dpi=(PNG_DPI, PNG_DPI))
     return stream.getvalue()
