@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 __all__ = ["adjust_holm", "measure_uniformity", "rank_truths", "uniforms_from_ranks"]
+
+MANY = 100
 
 
 def rank_truths(
@@ -40,10 +43,24 @@ def uniforms_from_ranks(
 
 
 def measure_uniformity(uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the Kolmogorov-Smirnov p-value of each column of ``uniforms`` (simulation, quantity)."""
-    from scipy import stats
+    """Return the Kolmogorov-Smirnov p-value of each column of ``uniforms`` (simulation, quantity).
 
-    return np.array([stats.kstest(column, "uniform").pvalue for column in uniforms.T])
+    Exact below `MANY` simulations; from there on the limit with its first corrections, right to 0.0002.
+
+    References
+    ----------
+    Vrbik (2018), Pioneer Journal of Theoretical and Applied Statistics 15, 15
+    """
+    count = uniforms.shape[0]
+    ranked, steps = np.sort(uniforms, axis=0), np.arange(count + 1.0)[:, None] / count
+    distance = np.maximum(steps[1:] - ranked, ranked - steps[:-1]).max(axis=0)
+    if count < MANY:
+        from scipy import stats
+
+        return np.asarray(stats.kstwo.sf(distance, count), dtype=np.float64)
+    root = np.sqrt(count)
+    scaled = root * distance
+    return np.asarray(special.kolmogorov(scaled + 1 / (6 * root) + (scaled - 1) / (4 * count)), dtype=np.float64)
 
 
 def adjust_holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -117,7 +117,7 @@ def save_figure(figure: Figure, stem: Path, table: pd.DataFrame) -> list[Path]:
                     table.to_csv(partial, index=False, float_format="%.8g")
                 elif ending == "svg":
                     # No date inside: the same numbers make the same file.
-                    FigureCanvasSVG(figure).print_svg(partial, metadata={"Date": None})
+                    FigureCanvasSVG(figure).print_svg(partial, metadata={"Date": None})  # type: ignore[no-untyped-call]
                 else:
                     partial.write_bytes(_encode_png(figure))
             written.append(final)
