@@ -4,6 +4,7 @@ import hashlib
 import io
 import tarfile
 import threading
+import zipfile
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -172,6 +173,41 @@ def test_archive_with_other_members(tmp_path, server, entries, monkeypatch, memb
     packed = replace(entries[0], addresses=(f"{address}/all.tar.gz#fermi_data/a.npy",))
     monkeypatch.setattr(registry, "_load", lambda: {"fermi": (packed,)})
     with pytest.raises(InputError, match=packed.sha256):
+        data.fetch()
+    assert cached(tmp_path) == set()
+
+
+def nest(path, member, inner):
+    with zipfile.ZipFile(path, "w") as outer:
+        outer.writestr(member, inner.read_bytes())
+
+
+def test_members_of_an_archive_in_an_archive(tmp_path, server, entries, monkeypatch):
+    folder, address, asked = server
+    archive(tmp_path / "inner.tar.gz", {f"./{name[6:]}": content for name, content in CONTENT.items()})
+    nest(folder / "all.zip", "fits/inner.tar.gz", tmp_path / "inner.tar.gz")
+    packed = tuple(
+        replace(entry, addresses=(f"{address}/all.zip?download=1#fits/inner.tar.gz#{entry.file}",)) for entry in entries
+    )
+    monkeypatch.setattr(registry, "_load", lambda: {"fermi": packed})
+    assert [path.read_bytes() for path in data.fetch()] == list(CONTENT.values())
+    assert len(asked) == 1, "an archive is fetched once"
+    assert cached(tmp_path) == set(CONTENT)
+
+
+@pytest.mark.parametrize("damage", ["member", "archive", "content"])
+def test_broken_archive_in_an_archive(tmp_path, server, entries, monkeypatch, damage):
+    folder, address, _ = server
+    archive(tmp_path / "inner.tar.gz", {"a.npy": CONTENT["fermi/a.npy"]})
+    nest(folder / "all.zip", "other.tar.gz" if damage == "member" else "inner.tar.gz", tmp_path / "inner.tar.gz")
+    if damage != "member":
+        content = bytearray((folder / "all.zip").read_bytes())
+        place = len(content) - 10 if damage == "archive" else 60
+        content[place : place + 8] = bytes(8)
+        (folder / "all.zip").write_bytes(content)
+    packed = replace(entries[0], addresses=(f"{address}/all.zip#inner.tar.gz#a.npy",))
+    monkeypatch.setattr(registry, "_load", lambda: {"fermi": (packed,)})
+    with pytest.raises(InputError, match=r"inner\.tar\.gz"):
         data.fetch()
     assert cached(tmp_path) == set()
 

@@ -44,7 +44,8 @@ def test_entries_are_complete_and_unique():
         assert entry.citation
         assert all(address.startswith("https://") for address in entry.addresses)
     assert len(registry.entries("fermi")) == 12
-    assert all(entry.addresses for entry in registry.entries("fermi"))
+    assert len(registry.entries("ctao")) == 5
+    assert all(entry.addresses for entry in registry.entries("fermi", "ctao"))
     assert set(registry.groups()) == {entry.group for entry in every}
 
 
@@ -110,6 +111,6 @@ def test_is_intact(nowhere):
 
 
 def test_real_files_have_the_registered_checksums(data_folder):
-    for entry in registry.entries("fermi"):
+    for entry in registry.entries("fermi", "ctao"):
         content = (data_folder / entry.place).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (entry.bytes, entry.sha256), entry.name

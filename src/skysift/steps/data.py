@@ -6,6 +6,8 @@ import os
 import shutil
 import tarfile
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +20,7 @@ __all__ = ["check", "fetch", "list_data", "run"]
 
 _TIMEOUT_S = 30
 _ATTEMPTS = 2
+_MAX_ARCHIVE_BYTES = 2**31
 
 
 def run(*, action: str, names: Sequence[str]) -> None:
@@ -162,14 +165,32 @@ def _retrieve(entry: registry.Entry, address: str, out: Path, archives: Path) ->
 
     pooch.get_logger().setLevel("WARNING")
     downloader = pooch.HTTPDownloader(timeout=_TIMEOUT_S, chunk_size=2**16)
-    url, _, member = address.partition("#")
-    if not member:
+    url, *members = address.split("#")
+    if not members:
         pooch.retrieve(url, f"sha256:{entry.sha256}", fname=out.name, path=out.parent, downloader=downloader)
         return
     archive = archives / f"{digest_bytes(url.encode())}.tar"
     if not archive.is_file():
         pooch.retrieve(url, None, fname=archive.name, path=archives, downloader=downloader)
-    _extract(entry, archive, member, out)
+    for member in members[:-1]:
+        archive = _unzip(archive, member)
+    _extract(entry, archive, members[-1], out)
+
+
+def _unzip(archive: Path, member: str) -> Path:
+    """Take an archive out of a zip archive, once, and return where it lies."""
+    inner = archive.with_name(f"{digest_bytes(f'{archive.name}#{member}'.encode())}.tar")
+    if inner.is_file():
+        return inner
+    try:
+        with zipfile.ZipFile(archive) as outer:
+            if outer.getinfo(member).file_size > _MAX_ARCHIVE_BYTES:
+                raise ValueError(f"{member} has more than {_MAX_ARCHIVE_BYTES} bytes")
+            with outer.open(member) as source, replace_when_done(inner) as part, part.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+    except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError) as error:
+        raise ValueError(f"no archive {member} in the zip archive: {error}") from error
+    return inner
 
 
 def _extract(entry: registry.Entry, archive: Path, member: str, out: Path) -> None:

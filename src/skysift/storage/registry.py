@@ -26,7 +26,8 @@ class Entry:
     folder : where it lies below a data folder
     file : its name
     bytes, sha256 : what it must be
-    addresses : where to fetch it, tried in order; ``archive#member`` names a file inside a tar archive
+    addresses : where to fetch it, tried in order; ``archive#member`` names a file inside a tar archive,
+        ``archive#archive#member`` inside a tar archive inside a zip archive
     page : where a person finds it
     licence, citation, note : of the group
     """
