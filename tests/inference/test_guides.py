@@ -8,6 +8,7 @@ from tests.contracts.toys import Banana, PoissonField
 from skysift.errors import InputError, NumericsError
 from skysift.inference import Start, Stream
 from skysift.inference.guides import build_guide
+from skysift.inference.guides.adam import Adam
 from skysift.inference.guides.affine import Affine, multiply_by_lower
 from skysift.inference.guides.transforms import IafTransform, ZukoTransform
 from skysift.inference.guides.whitening import Whitening
@@ -69,6 +70,23 @@ def test_transforms_against_autograd(transform, features, context, seed):
     assert torch.allclose(log_det, torch.linalg.slogdet(jacobian).logabsdet, atol=1e-8)
     assert torch.allclose(transform.inverse(x, seen), noise, atol=1e-7)
     assert float(log_det.detach().abs()) > 1e-3
+
+
+def test_adam_against_the_one_of_torch(seed):
+    generator = torch.Generator().manual_seed(seed)
+    ours = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((3, 2), (4,), ())]
+    theirs = [torch.nn.Parameter(weight.detach().clone()) for weight in ours]
+    adam, reference = Adam(ours), torch.optim.Adam(theirs, betas=(0.9, 0.99))
+    for step in range(20):
+        for mine, other in zip(ours, theirs, strict=True):
+            mine.grad = 3.0 * torch.randn(mine.shape, generator=generator)
+            other.grad = mine.grad.clone()
+        torch.nn.utils.clip_grad_norm_(theirs, 5.0)
+        reference.param_groups[0]["lr"] = 0.01 * (step + 1)
+        reference.step()
+        adam.step(0.01 * (step + 1), 5.0)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
 
 
 def test_low_rank_product_against_the_dense_one(seed):

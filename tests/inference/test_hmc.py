@@ -9,6 +9,7 @@ from tests.contracts.toys import Banana, Gaussian, PoissonField
 from skysift.errors import NumericsError
 from skysift.inference import Start, Stream, hmc
 from skysift.inference.leapfrog import StepSearch, Whitening, place_chains, recentre, transit
+from skysift.inference.progress import observe
 from skysift.inference.target import Target
 
 
@@ -38,6 +39,28 @@ class TestHmc(EngineContract):
         result = hmc.run(Gaussian(2), settings, Start(), Stream(seed))
         assert result.draws.shape == (2, 50, 2)
         assert not result.is_converged
+
+    def test_says_how_far_it_is(self, seed):
+        heard = []
+
+        class Bar:
+            def __init__(self, label, total):
+                self.label, self.total = label, total
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                return None
+
+            def update(self, done, **numbers):
+                heard.append((self.label, self.total, done, numbers["acceptance"]))
+
+        with observe(Bar):
+            hmc.run(Gaussian(2), hmc.Settings(chains=2, warmup=10, draws=5, max_draws=10), Start(), Stream(seed))
+        assert [one[:3] for one in heard[:10]] == [("hmc warm-up", 10, k + 1) for k in range(10)]
+        assert [one[:3] for one in heard[10:]] == [("hmc draws, at most", 10, k + 1) for k in range(10)]
+        assert all(0.0 <= one[3] <= 1.0 for one in heard)
 
     def test_reports_what_it_did(self, seed):
         result = self.run(Gaussian(2), seed)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from skysift.inference.psis import smooth_weights
+from skysift.inference.psis import effective_size, smooth_weights, truncate_weights
 
 
 @pytest.mark.parametrize("shape", [0.2, 0.5, 0.7, 1.0])
@@ -53,3 +53,17 @@ def test_smoothing_never_exceeds_the_largest_weight(seed):
     # relative to the smallest weight, which is not smoothed
     assert float(found.log_weights.max() - found.log_weights.min()) <= float(raw.max() - raw.min()) + 1e-9
     assert found.k_hat > 0.7
+
+
+def test_truncated_weights_hold_back_a_single_draw_and_keep_the_mean(seed):
+    raw = 0.5 * torch.randn(10_000, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    kept = truncate_weights(raw)
+    assert torch.allclose(kept, torch.log_softmax(raw, 0))
+    raw[7] = 20.0
+    assert effective_size(torch.log_softmax(raw, 0)) < 2.0
+    cut = truncate_weights(raw)
+    # below a hundred times the mean before, which that draw makes itself: half of all is left to the others
+    assert float(cut.exp().sum()) == pytest.approx(1.0)
+    assert float(cut[7].exp()) < 0.999
+    assert effective_size(cut) > effective_size(torch.log_softmax(raw, 0))
+    assert torch.isfinite(truncate_weights(torch.tensor([0.0, -math.inf, math.nan]))).tolist() == [True, False, False]

@@ -1,6 +1,9 @@
 """The engine svi obeys the engine contract, and its guides find known posteriors."""
 
 import math
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from tests.contracts.toys import Banana, Gaussian, PoissonField, Rosenbrock, Two
 
 from skysift.errors import InputError
 from skysift.inference import Start, Stream, hmc, sequence, svi
+from skysift.inference.progress import observe
 from skysift.inference.result import weighted_moments
 
 
@@ -92,6 +96,60 @@ def test_every_guide_reports_the_same(patch, seed):
         names = {check.name for check in result.checks}
         assert {"ELBO still rising", "ELBO spread over restarts", "svi k-hat", "svi ESS fraction"} <= names
         assert ("ELBO minus Laplace log Z" in names) == (guide == "mvn")
+
+
+class Recorder:
+    """A listener that keeps what it is told."""
+
+    def __init__(self):
+        self.heard = []
+
+    @contextmanager
+    def __call__(self, label, total):
+        self.label, self.total = label, total
+        yield self
+
+    def update(self, done, **numbers):
+        self.heard.append((self.label, self.total, done, numbers))
+
+
+def test_restarts_are_brief_until_the_best_are_known(patch, seed):
+    """Four Gaussian pilots, then two of them train the guide; all four where the steps are given."""
+    model, start, _ = patch
+    recorder = Recorder()
+    with observe(recorder):
+        brief = svi.run(model, svi.Settings(guide="iaf", draws=500, evaluate=1000), start, Stream(seed))
+    assert brief.traces["elbo_restarts"].shape == (4,)
+    assert brief.cost["steps"] == 4 * 30 + 2 * 60
+    assert recorder.heard[-1][:3] == ("svi iaf", 240, 240)
+    assert math.isfinite(recorder.heard[-1][3]["ELBO"])
+    options = {"guide": "iaf", "draws": 500, "evaluate": 1000, "steps": 10}
+    whole = svi.run(model, svi.Settings(**options), start, Stream(seed))
+    assert whole.cost["steps"] == 4 * (30 + 10)
+
+
+def test_restarts_that_end_apart_are_said_so(seed):
+    """Two modes out of each other's reach: some restarts lie in the lesser one, and no pilot climbs out."""
+    model = TwoModes()
+    begin = find_start(model)
+    wide = Start(mode=begin.mode, covariance_factor=8.0 * torch.eye(len(begin.mode), dtype=torch.float64))
+    result = svi.run(model, svi.Settings(guide="mvn", restarts=8, evaluate=2000), wide, Stream(seed))
+    spread = next(check for check in result.checks if check.name == "ELBO spread over restarts")
+    assert spread.value > 0.5
+    assert spread.colour != "green"
+
+
+def test_training_does_not_import_a_compiler():
+    """It takes longer than the training."""
+    code = (
+        "import sys\n"
+        "from tests.contracts.toys import PoissonField\n"
+        "from skysift.inference import Start, Stream, svi\n"
+        "options = {'steps': 2, 'restarts': 1, 'draws': 10, 'evaluate': 10}\n"
+        "svi.run(PoissonField(), svi.Settings(guide='iaf', **options), Start(), Stream(1))\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_published_draws_are_not_resampled(patch, seed):

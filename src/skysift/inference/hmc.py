@@ -14,12 +14,15 @@ from skysift.inference import convergence
 from skysift.inference.engine import Result
 from skysift.inference.leapfrog import Chains, StepSearch, Transition, Whitening, place_chains, recentre, transit
 from skysift.inference.newton import climb
+from skysift.inference.progress import follow
 from skysift.inference.result import factorise_covariance
 from skysift.inference.starts import draw_starts
 from skysift.inference.target import Target
 from skysift.inference.verdict import check_chains, is_settled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from skysift.contract import Model
@@ -73,13 +76,23 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     target = Target(model, device=stream.device)
     sampler = _Sampler(target, settings, _whiten(target, start, stream), stream)
     sampler.begin(start, stream)
-    sampler.warm_up()
+    with follow("hmc warm-up", settings.warmup) as update:
+        sampler.warm_up(update)
+    with follow("hmc draws, at most", settings.max_draws) as update:
+        blocks, found = _collect(sampler, settings, update)
+    return _report(sampler, blocks, found, start, begin)
+
+
+def _collect(
+    sampler: _Sampler, settings: Settings, update: Callable[..., None]
+) -> tuple[list[_Block], tuple[dict[str, Tensor], list[Check]]]:
+    """Draw block after block until the checks are green; return the blocks and what was found."""
     blocks: list[_Block] = []
     checks: list[Check] = []
     diagnostics: dict[str, Tensor] = {}
     due = settings.draws
     while (done := sum(block.draws.shape[1] for block in blocks)) < settings.max_draws:
-        blocks.append(sampler.collect(min(settings.draws, settings.max_draws - done)))
+        blocks.append(sampler.collect(min(settings.draws, settings.max_draws - done), done, update))
         done += blocks[-1].draws.shape[1]
         if done < min(due, settings.max_draws):
             continue
@@ -88,7 +101,7 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
             break
         # diagnostics cost more with every draw: look again after a quarter more
         due = done + max(settings.draws, done // 4)
-    return _report(sampler, blocks, (diagnostics, checks), start, begin)
+    return blocks, (diagnostics, checks)
 
 
 def _whiten(target: Target, start: Start, stream: Stream) -> Whitening:
@@ -148,7 +161,7 @@ class _Sampler:
         self.chains, transition = transit(self.target, self.whitening, self.chains, self.step, count, self.generator)
         return transition
 
-    def warm_up(self) -> None:
+    def warm_up(self, update: Callable[..., None]) -> None:
         """Find the step; half way, take the covariance of the draws so far as the new one."""
         total = self.settings.warmup
         middle, frozen = int(FIRST_STAGE * total), int(FROZEN_FROM * total)
@@ -160,6 +173,7 @@ class _Sampler:
             if k == frozen:
                 self.step = search.settled
             transition = self.transit()
+            update(k + 1, acceptance=float(transition.acceptance.mean()), step=self.step)
             if k < frozen:
                 search.update(transition.acceptance)
                 # the step of a diverging search may leave every bound
@@ -182,11 +196,12 @@ class _Sampler:
         self.chains = recentre(self.chains, old, self.whitening)
         return True
 
-    def collect(self, count: int) -> _Block:
-        """Move all chains ``count`` times and keep every draw."""
+    def collect(self, count: int, done: int, update: Callable[..., None]) -> _Block:
+        """Move all chains ``count`` times and keep every draw; ``done`` draws came before."""
         z, density, transitions, before = [], [], [], self.leapfrogs
-        for _ in range(count):
+        for k in range(count):
             transitions.append(self.transit())
+            update(done + k + 1, acceptance=float(transitions[-1].acceptance.mean()))
             z.append(self.whitening.to_z(self.chains.w))
             density.append(self.chains.log_density)
         return _Block(z, density, transitions, self.leapfrogs - before)

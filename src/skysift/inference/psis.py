@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SmoothedWeights", "fit_pareto", "smooth_weights"]
+__all__ = ["SmoothedWeights", "effective_size", "fit_pareto", "smooth_weights", "truncate_weights"]
 
 BOUNDED = -1.0  # shape reported for weights that do not differ: a uniform tail
 
@@ -103,6 +103,31 @@ def smooth_weights(log_ratios: Tensor) -> SmoothedWeights:
         log_mean=float(top + torch.log(total / n)),
         log_mean_error=float(error),
     )
+
+
+def truncate_weights(log_ratios: Tensor) -> Tensor:
+    r"""Return normalised log weights, (n,), none above :math:`\sqrt n` times their mean before.
+
+    A single draw far in a tail then cannot take over; the bias vanishes as n grows.
+
+    References
+    ----------
+    Ionides (2008), J. Comput. Graph. Stat. 17, 295
+
+    Examples
+    --------
+    >>> weights = truncate_weights(torch.tensor([0.0] * 99 + [20.0])).exp()
+    >>> round(float(weights[-1] / weights[0])) < math.exp(20.0)
+    True
+    """
+    raw = log_ratios.detach().double().nan_to_num(nan=-math.inf, posinf=-math.inf, neginf=-math.inf)
+    cut = torch.logsumexp(raw, 0) - 0.5 * math.log(len(raw))
+    return torch.log_softmax(torch.minimum(raw, cut), 0)
+
+
+def effective_size(log_weights: Tensor) -> float:
+    """Return the effective number of draws of normalised log weights, (n,)."""
+    return float(torch.exp(-torch.logsumexp(2.0 * log_weights, 0)))
 
 
 def _smooth_tail(weights: Tensor) -> tuple[float, Tensor]:

@@ -11,7 +11,7 @@ import torch
 
 from skysift.inference.engine import Check, Result
 from skysift.inference.guides.restarts import mean_of, train_restarts, weigh
-from skysift.inference.psis import SmoothedWeights, smooth_weights
+from skysift.inference.psis import SmoothedWeights, effective_size, smooth_weights, truncate_weights
 from skysift.inference.result import factorise_covariance, resample
 from skysift.inference.target import Target
 from skysift.inference.verdict import grade, laplace_gap_limit
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from skysift.contract import Model
     from skysift.inference.engine import Start, Stream
     from skysift.inference.guides.base import Climb
-    from skysift.inference.guides.restarts import Outcome
+    from skysift.inference.guides.restarts import Rounds
 
     Picker = Callable[[int], Climb]
 
@@ -32,7 +32,7 @@ __all__ = ["Settings", "run"]
 
 K_HAT = (0.5, 0.7, 1.0)
 GOOD_ESS = 0.5
-LEAST_ESS = 0.1
+LEAST_ESS = 0.05
 SMALL = 50
 
 
@@ -41,7 +41,8 @@ class Settings:
     """How to train a guide.
 
     ``guide``: mvn, iaf, conditional_iaf or flow; ``particles`` per step, ``steps`` at most, and ``rate`` of natural
-    gradients: by default the guide's own; ``lr`` of networks; ``restarts``: independent trainings, the best is kept;
+    gradients: by default the guide's own; ``lr`` of networks; ``restarts``: independent trainings, of which the best is
+    kept (without ``steps``, guides of fields try all of them briefly and train the most promising in full);
     ``draws`` kept; ``evaluate``: draws behind the final ELBO and the weights,
     by default 20000 up to 50 numbers and 10000 above; ``batch``: data per step (None: all);
     ``published``: the published form; ``tolerance`` of the plateau in nats.
@@ -64,8 +65,8 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     """Train a guide by maximising the ELBO, and weigh its draws.
 
     Restarts differ in initial weights and noise, and all but the first begin away from the mode. Draws are resampled
-    with their smoothed importance weights, which moves mass into tails that a guide leaves thin, unless fewer than a
-    tenth of them count, k-hat is above one, or the form is the published one.
+    with their truncated importance weights, which moves mass into tails that a guide leaves thin, unless fewer than one
+    in twenty counts, k-hat is above one, or the form is the published one.
 
     Raises
     ------
@@ -74,22 +75,24 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     """
     begin = time.process_time()
     target = Target(model, device=stream.device)
-    best, outcomes = train_restarts(model, target, settings, start, stream)
+    rounds = train_restarts(model, target, settings, start, stream)
+    best = rounds.best
     count = max(settings.evaluate or (20000 if target.size <= SMALL else 10000), settings.draws)
     z, log_ratio = weigh(best.guide, target, count, stream.generator("evaluate"))
     smoothed = smooth_weights(log_ratio)
     elbo, error = mean_of(log_ratio)
     checks = [
-        *_check_training(best, outcomes),
+        *_check_training(rounds),
         *_check_weights(log_ratio, smoothed),
         *_check_laplace(settings, start, target, elbo),
     ]
     is_sound = smoothed.k_hat < K_HAT[1] or smoothed.ess >= GOOD_ESS * count
-    is_useful = smoothed.k_hat < K_HAT[2] and smoothed.ess >= LEAST_ESS * count
+    log_weights = truncate_weights(log_ratio)
+    is_useful = smoothed.k_hat < K_HAT[2] and effective_size(log_weights) >= LEAST_ESS * count
     is_resampled = is_useful and not settings.published
     draws = z[: settings.draws]
     if is_resampled:
-        weighted = Result("svi", z[None], log_weights=smoothed.log_weights[None])
+        weighted = Result("svi", z[None], log_weights=log_weights[None])
         draws, _ = resample(weighted, settings.draws, stream.generator("resample"))
     return Result(
         engine="svi",
@@ -100,10 +103,10 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
         log_z_error=smoothed.log_mean_error if is_sound else error,
         log_z_method="importance, guide" if is_sound else "ELBO (a lower bound)",
         checks=checks,
-        traces=_traces(outcomes, best, elbo, error, smoothed),
+        traces=_traces(rounds, elbo, error, smoothed),
         cost={
             **target.cost(),
-            "steps": float(sum(one.trained.steps for one in {id(one): one for one in (best, *outcomes)}.values())),
+            "steps": float(rounds.steps),
             "resampled": float(is_resampled),
             "cpu_seconds": time.process_time() - begin,
         },
@@ -111,15 +114,13 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     )
 
 
-def _check_training(best: Outcome, outcomes: list[Outcome]) -> list[Check]:
+def _check_training(rounds: Rounds) -> list[Check]:
     """Return the checks that the ELBO has stopped rising, and that restarts agree where."""
-    rise, error = best.trained.rise()
+    rise, error = rounds.best.trained.rise()
     limits = (0.1 + 2.0 * error, 1.0 + 2.0 * error)
     checks = [grade("ELBO still rising", rise, *limits, advice="raise svi.steps")]
-    if len(outcomes) > 1:
-        elbos = [outcome.elbo for outcome in outcomes]
-        spread = max(elbos) - min(elbos)
-        noise = 2.0 * max(outcome.error for outcome in outcomes) * math.sqrt(2.0)
+    if len(rounds.restarts) > 1:
+        spread, noise = rounds.spread()
         advice = "restarts end apart: raise svi.steps or svi.particles, or look for further modes"
         checks.append(grade("ELBO spread over restarts", spread, 0.1 + noise, 1.0 + noise, advice=advice))
     return checks
@@ -156,13 +157,11 @@ def _check_laplace(settings: Settings, start: Start, target: Target, elbo: float
     return [Check("ELBO minus Laplace log Z", gap, f"-{limit:g} to 3", "green" if inside else "red", advice)]
 
 
-def _traces(
-    outcomes: list[Outcome], best: Outcome, elbo: float, error: float, smoothed: SmoothedWeights
-) -> dict[str, Tensor]:
+def _traces(rounds: Rounds, elbo: float, error: float, smoothed: SmoothedWeights) -> dict[str, Tensor]:
     """Return what may be plotted or read later."""
     return {
-        "elbo": torch.tensor(best.trained.elbo, dtype=torch.float64),
-        "elbo_restarts": torch.tensor([outcome.elbo for outcome in outcomes], dtype=torch.float64),
+        "elbo": torch.tensor(rounds.best.trained.elbo, dtype=torch.float64),
+        "elbo_restarts": torch.tensor([outcome.elbo for outcome in rounds.restarts], dtype=torch.float64),
         "elbo_final": torch.tensor([elbo, error], dtype=torch.float64),
         "log_z_importance": torch.tensor([smoothed.log_mean, smoothed.log_mean_error], dtype=torch.float64),
     }

@@ -31,15 +31,17 @@ class Draw(NamedTuple):
 class Schedule(NamedTuple):
     """How a guide likes to be trained.
 
-    ``particles`` per step; most ``steps``; natural-gradient ``rate`` while far from the end; ``pilot``: steps of a
-    Gaussian guide that finds the frame first; ``promise``: the effective share of draws below which longer training
-    should help; ``window``: steps over which the ELBO is averaged to see a plateau.
+    ``particles`` per step; most ``steps``; natural-gradient ``rate`` while far from the end; ``pilot``: steps of this
+    guide where it is the Gaussian that finds the frame of another one, or chooses between restarts; ``finalists``: how
+    many restarts go on from there, the best ones (0: all); ``promise``: the effective share of draws below which longer
+    training should help; ``window``: steps over which the ELBO is averaged to see a plateau.
     """
 
     particles: int
     steps: int
     rate: float
     pilot: int = 0
+    finalists: int = 0
     promise: float = 0.0
     window: int = 25
 

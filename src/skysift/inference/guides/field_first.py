@@ -66,9 +66,8 @@ class FieldFirstGuide(Guide):
         self.lead, self.count = whitening.lead, mode_count
         self.regression = Regression(self.lead - self.count, self.count * (self.count + 1) // 2, device)
         self.modules = [norms] if modes is None else [norms, modes]
-        promise = 0.25 if summary is not None else 0.0
-        brief = Schedule(32, 120, 0.1, pilot=60, promise=promise)
-        free = Schedule(64, 1000, 0.1, pilot=60, window=50)
+        brief = Schedule(32, 60, 0.2, finalists=2, promise=0.15 if summary is not None else 0.0)
+        free = Schedule(64, 1000, 0.1, window=50)
         self.schedule = brief if self.lead else free
 
     def _products(self, modes: Tensor) -> Tensor:

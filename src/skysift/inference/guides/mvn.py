@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["GaussianGuide"]
 
+PARTICLES = 32
+RATE = 0.5
+LEAST_PILOT, MOST_PILOT = 30, 150
+LEAST_WINDOW = 10
+
 
 class GaussianGuide(Guide):
     """w = m + T e with e standard normal and T lower triangular, norms first.
@@ -30,12 +36,16 @@ class GaussianGuide(Guide):
     independent : T block diagonal, so that the two blocks are independent (the published form)
     """
 
-    schedule = Schedule(particles=32, steps=300, rate=0.2)
-
     def __init__(self, whitening: Whitening, *, independent: bool = False) -> None:
         self.whitening, self.independent = whitening, independent
         self.affine = Affine(whitening.size, whitening.centre.device)
         self.modules = []
+        # steps in which the distance of T from its end falls by e, see `Affine.step` for its rate
+        memory = math.ceil(max(1.0, self.size / PARTICLES) / RATE)
+        pilot = min(max(LEAST_PILOT, 5 * memory), MOST_PILOT)
+        self.schedule = Schedule(
+            PARTICLES, max(300, 8 * memory), RATE, pilot, finalists=1, window=max(LEAST_WINDOW, memory)
+        )
 
     @torch.no_grad()
     def draw(self, noise: Tensor) -> Draw:

@@ -46,7 +46,7 @@ class NormsFirstGuide(Guide):
         self.regression = Regression(self.fields, regressors, device)
         self.modules = [flow]
         # a field is Gaussian given the norms, and counts pin both: little is left to learn after the Laplace start
-        brief, free = Schedule(32, 100, 0.25, pilot=60, promise=0.5), Schedule(64, 1000, 0.25, pilot=60, window=50)
+        brief, free = Schedule(32, 60, 0.25, finalists=2, promise=0.15), Schedule(64, 1000, 0.25, window=50)
         self.schedule = brief if self.fields else free
 
     def _regressors(self, u: Tensor) -> Tensor:

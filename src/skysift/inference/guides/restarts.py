@@ -1,4 +1,4 @@
-"""Independent trainings of one guide: away from the mode, with a pilot, and longer where the best still falls short."""
+"""Independent trainings of one guide: brief Gaussian pilots away from the mode, then the guide where they end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from skysift.inference.guides import build_guide
 from skysift.inference.guides.base import normal_noise
 from skysift.inference.guides.training import Plan, Trained, train
 from skysift.inference.guides.whitening import find_moments
+from skysift.inference.progress import follow
 from skysift.inference.psis import smooth_weights
 from skysift.inference.target import Target
 
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 
     Picker = Callable[[int], Climb]
 
-__all__ = ["Outcome", "mean_of", "train_restarts", "weigh"]
+__all__ = ["Outcome", "Rounds", "mean_of", "train_restarts", "weigh"]
 
 CHUNK = 500
-SCOUTS = 1000  # draws that rank the restarts
-LONGER = 3  # times the steps, where the best guide falls short
+SCOUTS = 500  # draws that rank the restarts
+LONGER = 2  # times the steps, where the best guide falls short
+BATCH_RATE, BATCH_WINDOW = 0.2, 25
 
 
 @dataclass(frozen=True)
@@ -46,21 +48,68 @@ class Outcome:
     share: float
 
 
-def train_restarts(
-    model: Model, target: Target, settings: Settings, start: Start, stream: Stream
-) -> tuple[Outcome, list[Outcome]]:
-    """Train as often as the settings say; return the best guide and every outcome.
+@dataclass(frozen=True)
+class Rounds:
+    """What restarts have come to: the ``best`` guide, and the outcomes of every round, all restarts in the first."""
 
-    A guide that promises more than its best training reached, by the effective share of its draws, is trained on for
-    three times the steps, unless the settings give the steps.
+    best: Outcome
+    outcomes: list[list[Outcome]]
+
+    @property
+    def restarts(self) -> list[Outcome]:
+        """The outcomes of the last round in which every restart took part."""
+        return [part for part in self.outcomes if len(part) == len(self.outcomes[0])][-1]
+
+    @property
+    def steps(self) -> int:
+        """Steps of all trainings."""
+        return sum(one.trained.steps for part in self.outcomes for one in part)
+
+    def spread(self) -> tuple[float, float]:
+        """Return how far ELBOs lie apart within a round, and two errors of that; of the round that says most."""
+        found = []
+        for part in self.outcomes:
+            elbos = [outcome.elbo for outcome in part]
+            noise = 2.0 * math.sqrt(2.0) * max(outcome.error for outcome in part)
+            found.append((max(elbos) - min(elbos), noise))
+        return max(found, key=lambda pair: pair[0] - pair[1])
+
+
+def train_restarts(model: Model, target: Target, settings: Settings, start: Start, stream: Stream) -> Rounds:
+    """Train as often as the settings say.
+
+    All restarts but the first begin away from the mode. Where the guide asks for it, each trains a Gaussian first, and
+    only those that got furthest train the guide itself; with steps given by the settings all of them do, in full. A
+    guide whose draws count for less than it promises is trained on.
     """
     count = max(settings.restarts, 1)
-    outcomes = [_train(model, target, settings, start, stream.child(f"restart-{k}"), k > 0) for k in range(count)]
-    best = max(outcomes, key=lambda outcome: outcome.elbo)
-    if best.share < best.guide.schedule.promise and settings.steps is None:
-        plan = replace(_plan(best.guide, settings), steps=LONGER * best.guide.schedule.steps)
-        best = _finish(model, target, settings, best.guide, plan, stream.child("longer"))
-    return best, outcomes
+    streams = [stream.child(f"restart-{k}") for k in range(count)]
+    starts = [start, *(_displace(start, target.size, one.generator("displace")) for one in streams[1:])]
+    guide, pilot = (
+        build_guide(name, model, start, streams[0], published=settings.published) for name in (settings.guide, "mvn")
+    )
+    own, is_gaussian = guide.schedule, type(guide) is type(pilot)
+    finalists = min(count, own.finalists or count) if settings.steps is None else count
+    plan = _plan(guide, settings)
+    trial = _plan(pilot, settings if is_gaussian else replace(settings, rate=None))
+    # a Gaussian that everyone goes on with has no use for a Gaussian before
+    trial = replace(trial, steps=0 if is_gaussian and finalists == count else pilot.schedule.pilot)
+    outcomes, entrants = [], list(range(count))
+    with follow(f"svi {settings.guide}", count * trial.steps + finalists * plan.steps) as update:
+        trainer = _Trainer(model, target, settings, update)
+        if trial.steps:
+            pilots = [trainer.train("mvn", starts[k], trial, streams[k].child("pilot")) for k in entrants]
+            outcomes.append(pilots)
+            starts = [_find_frame(pilots[k].guide, starts[k]) for k in entrants]
+            entrants = sorted(entrants, key=lambda k: pilots[k].elbo, reverse=True)[:finalists]
+        outcomes.append([trainer.train(settings.guide, starts[k], plan, streams[k]) for k in entrants])
+    best = max(outcomes[-1], key=lambda outcome: outcome.elbo)
+    if best.share < own.promise and settings.steps is None:
+        longer = replace(plan, steps=LONGER * plan.steps)
+        with follow(f"svi {settings.guide}, longer", longer.steps) as update:
+            best = _Trainer(model, target, settings, update).finish(best.guide, longer, stream.child("longer"))
+        outcomes.append([best])
+    return Rounds(best, outcomes)
 
 
 def weigh(guide: Guide, target: Target, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -83,32 +132,34 @@ def mean_of(log_ratio: Tensor) -> tuple[float, float]:
     return float(finite.mean()), float(finite.std()) / math.sqrt(len(finite))
 
 
-def _train(
-    model: Model, target: Target, settings: Settings, start: Start, stream: Stream, is_displaced: bool
-) -> Outcome:
-    """Build, train and rate one guide."""
-    if is_displaced:
-        start = _displace(start, target.size, stream.generator("displace"))
-    guide = build_guide(settings.guide, model, start, stream, published=settings.published)
-    if guide.schedule.pilot:
-        pilot = build_guide("mvn", model, start, stream, published=settings.published)
-        plan = replace(_plan(pilot, settings), steps=guide.schedule.pilot, rate=pilot.schedule.rate)
-        pick = _pick_target(model, target, pilot, settings, stream.child("pilot"))
-        train(pilot, pick, plan, stream.generator("pilot"))
-        guide = build_guide(settings.guide, model, _find_frame(pilot, start), stream, published=settings.published)
-    return _finish(model, target, settings, guide, _plan(guide, settings), stream)
+class _Trainer:
+    """Builds, trains and rates guides of one model, and says how far it is."""
 
+    def __init__(self, model: Model, target: Target, settings: Settings, update: Callable[..., None]) -> None:
+        self.model, self.target, self.settings = model, target, settings
+        self._update, self._done = update, 0
 
-def _finish(model: Model, target: Target, settings: Settings, guide: Guide, plan: Plan, stream: Stream) -> Outcome:
-    """Train a guide from where it is, and rate it."""
-    trained = train(guide, _pick_target(model, target, guide, settings, stream), plan, stream.generator("noise"))
-    _, log_ratio = weigh(guide, target, SCOUTS, stream.generator("scouts"))
-    return Outcome(guide, trained, *mean_of(log_ratio), smooth_weights(log_ratio).ess / SCOUTS)
+    def train(self, name: str, start: Start, plan: Plan, stream: Stream) -> Outcome:
+        """Build a guide, train it and rate it."""
+        return self.finish(
+            build_guide(name, self.model, start, stream, published=self.settings.published), plan, stream
+        )
+
+    def finish(self, guide: Guide, plan: Plan, stream: Stream) -> Outcome:
+        """Train a guide from where it is, and rate it."""
+        pick = _pick_target(self.model, self.target, guide, self.settings, stream)
+        trained = train(guide, pick, plan, stream.generator("noise"), self._watch)
+        _, log_ratio = weigh(guide, self.target, SCOUTS, stream.generator("scouts"))
+        return Outcome(guide, trained, *mean_of(log_ratio), smooth_weights(log_ratio).ess / SCOUTS)
+
+    def _watch(self, elbo: float) -> None:
+        self._done += 1
+        self._update(self._done, ELBO=elbo)
 
 
 def _plan(guide: Guide, settings: Settings) -> Plan:
     own = guide.schedule
-    return Plan(
+    plan = Plan(
         steps=settings.steps or own.steps,
         particles=settings.particles or own.particles,
         rate=settings.rate or own.rate,
@@ -116,6 +167,10 @@ def _plan(guide: Guide, settings: Settings) -> Plan:
         window=own.window,
         tolerance=settings.tolerance,
     )
+    if settings.batch is None:
+        return plan
+    # a minibatch pulls to one side far more than particles do: average over more of them
+    return replace(plan, rate=settings.rate or min(own.rate, BATCH_RATE), window=max(own.window, BATCH_WINDOW))
 
 
 def _displace(start: Start, size: int, generator: torch.Generator) -> Start:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from skysift.inference.guides.adam import Adam
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,7 +21,7 @@ __all__ = ["Plan", "Trained", "train"]
 
 WARM_UP = 20
 LEAST_RATE = 0.005
-LEAST_DECAY = 50
+LEAST_DECAY = 30
 AVERAGE = 0.1  # share of the last steps over which weights are averaged
 
 
@@ -71,7 +73,13 @@ class Trained:
         return last - before, math.hypot(error, other)
 
 
-def train(guide: Guide, pick: Callable[[int], Climb], plan: Plan, generator: torch.Generator) -> Trained:
+def train(
+    guide: Guide,
+    pick: Callable[[int], Climb],
+    plan: Plan,
+    generator: torch.Generator,
+    watch: Callable[[float], None] | None = None,
+) -> Trained:
     """Train a guide in place.
 
     Parameters
@@ -80,10 +88,11 @@ def train(guide: Guide, pick: Callable[[int], Climb], plan: Plan, generator: tor
     pick : step number to the target of that step (the same one, or that of a fresh minibatch)
     plan : the schedule
     generator : source of all noise
+    watch : told the ELBO of each step
     """
     trained = Trained()
     weights = guide.parameters()
-    optimiser = torch.optim.Adam(weights, lr=plan.lr, betas=(0.9, 0.99), fused=True) if weights else None
+    optimiser = Adam(weights) if weights else None
     step, end = 0, plan.steps
     hold = end - max(end // 3, 1)
     average = _Average()
@@ -92,11 +101,10 @@ def train(guide: Guide, pick: Callable[[int], Climb], plan: Plan, generator: tor
         rate = LEAST_RATE + (plan.rate - LEAST_RATE) * share
         gap = guide.climb(pick(step), guide.noise(plan.particles, generator), rate, plan.limit)
         if optimiser is not None:
-            torch.nn.utils.clip_grad_norm_(weights, plan.clip)
-            warm = min(1.0, (step + 1) / WARM_UP)
-            optimiser.param_groups[0]["lr"] = plan.lr * warm * share
-            optimiser.step()
+            optimiser.step(plan.lr * min(1.0, (step + 1) / WARM_UP) * share, plan.clip)
         _note(trained, gap)
+        if watch is not None:
+            watch(trained.elbo[-1])
         step += 1
         if step < hold and _is_flat(trained, plan):
             hold, end = step, min(end, step + max(step // 2, LEAST_DECAY))
