@@ -2,5 +2,16 @@
 
 from skysift.instruments.ctao.analytic import analytic_irf
 from skysift.instruments.ctao.irf import READER_VERSION, Irf, read_irf
+from skysift.instruments.ctao.pointing import Axes, Pointing, make_true_axes
+from skysift.instruments.ctao.response import Response
 
-__all__ = ["READER_VERSION", "Irf", "analytic_irf", "read_irf"]
+__all__ = [
+    "READER_VERSION",
+    "Axes",
+    "Irf",
+    "Pointing",
+    "Response",
+    "analytic_irf",
+    "make_true_axes",
+    "read_irf",
+]

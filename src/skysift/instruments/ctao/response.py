@@ -1,0 +1,218 @@
+"""The response of one pointing: expected true counts in, expected reconstructed counts out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysift.errors import InputError, nearest
+from skysift.instruments.ctao.digest import digest_response
+from skysift.instruments.ctao.factors import Factors, make_factors
+from skysift.instruments.ctao.migration import Band
+from skysift.instruments.ctao.operator import FoldOperator
+from skysift.instruments.ctao.spread import make_psf_operator, make_psf_point, measure_region_share
+
+if TYPE_CHECKING:
+    import torch
+
+    from skysift.instruments.ctao.irf import Irf
+    from skysift.instruments.ctao.pointing import Axes, Pointing
+
+__all__ = ["Method", "Response"]
+
+Array = NDArray[np.float64]
+Counts = TypeVar("Counts", Array, "torch.Tensor")
+Method = Literal["integrated", "discrete"]
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    r"""Response of one pointing between true and reconstructed bins.
+
+    .. math:: n_s(k, i) = \sum_{e, j} D(k | e, o_j)\, P_e(i | j)\, \mu_s(e, j)
+
+    Energies come first, then pixels, then sources. Build it with `Response.build`.
+
+    Parameters
+    ----------
+    irf, true, reconstructed, pointing : what it is made from
+    factors : area, PSF and energy dispersion at the true bins
+    cut : share of each true pixel's light that may be left out of the PSF
+
+    Examples
+    --------
+    >>> from skysift.geometry import EnergyAxis, LonLatGrid
+    >>> from skysift.instruments.ctao import Axes, Pointing, analytic_irf, make_true_axes
+    >>> irf, pointing = analytic_irf(), Pointing(0.0, 0.0, 180000.0)
+    >>> events = Axes(EnergyAxis.from_bins(1.0, 10.0, 4), LonLatGrid.from_step(-0.4, 0.4, -0.4, 0.4, 0.4))
+    >>> true = make_true_axes(irf, events, [pointing])
+    >>> response = Response.build(irf, true, events, pointing)
+    >>> response.fold(np.ones((*true.shape, 1))).shape
+    (4, 9, 1)
+    """
+
+    irf: Irf
+    true: Axes
+    reconstructed: Axes
+    pointing: Pointing
+    factors: Factors
+    cut: float
+
+    @classmethod
+    def build(
+        cls,
+        irf: Irf,
+        true: Axes,
+        reconstructed: Axes,
+        pointing: Pointing,
+        method: Method = "integrated",
+        cut: float = 1e-9,
+    ) -> Response:
+        """Evaluate the tables at the true bins.
+
+        Parameters
+        ----------
+        irf : the response functions
+        true : larger and finer than the reconstructed axes, see `make_true_axes`
+        reconstructed : axes of the events
+        pointing : direction and live time
+        method : ``integrated``; for ``discrete`` see `skysift.instruments.ctao.discrete.DiscreteResponse`
+        cut : columns of the PSF lose less than this share; zero keeps everything
+
+        Raises
+        ------
+        InputError : an unknown method, or a cut that is no small share
+        """
+        if method != "integrated":
+            raise InputError("response", "method", method, "integrated", nearest(method, ["integrated"]))
+        if not 0 <= cut < 0.01:
+            raise InputError("response", "PSF cut", cut, "a share from 0 to 0.01", "leave it at 1e-9")
+        return cls(irf, true, reconstructed, pointing, make_factors(irf, true, reconstructed, pointing), cut)
+
+    @property
+    def area_cm2(self) -> Array:
+        """Effective area, mean over each true bin of energy with slope -2.5, (true energy, true pixel), cm2."""
+        return self.factors.area_cm2
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256 of everything that it depends on; not the live time."""
+        settings = {"method": "integrated", "cut": float(self.cut).hex()}
+        return digest_response(self.irf, self.true, self.reconstructed, self.pointing, settings)
+
+    @cached_property
+    def operator(self) -> FoldOperator:
+        """The fold as sparse operators; built when first needed."""
+        spreads = tuple(
+            make_psf_operator(weights, sigmas, self.true.grid, self.reconstructed.grid, self.cut)
+            for weights, sigmas in zip(self.factors.psf.weights, self.factors.psf.sigmas_deg, strict=True)
+        )
+        return FoldOperator(spreads, self.bands, self.reconstructed.shape)
+
+    @cached_property
+    def bands(self) -> tuple[Band, ...]:
+        """Energy dispersion of each true bin, see `Migration.shares`."""
+        return self.factors.migration.shares(self.pointing.offsets_deg(self.true.grid))
+
+    @cached_property
+    def region_share(self) -> Array:
+        """Share of each true bin's light whose direction is reconstructed within the region, nothing cut."""
+        return measure_region_share(self.factors.psf, self.true.grid, self.reconstructed.grid)
+
+    @cached_property
+    def efficiency(self) -> Array:
+        """Share of each true bin's events that are reconstructed within the axes, (true energy, true pixel)."""
+        within = np.stack([shares.sum(axis=1) for _, shares in self.bands])
+        return self.region_share * within
+
+    @cached_property
+    def cut_loss(self) -> float:
+        """Largest share of any true pixel's light that was left out of the PSF."""
+        kept = np.stack([spread.sum(axis=0) for spread in self.operator.spreads])
+        return float(np.max(self.region_share - kept, initial=0.0))
+
+    def fold(self, expected: Counts) -> Counts:
+        """Return expected reconstructed counts.
+
+        Parameters
+        ----------
+        expected : (true energy, true pixel, source); events before migration, numpy or torch (float64, any device;
+            gradients flow through one adjoint fold)
+
+        Returns
+        -------
+        (energy, pixel, source)
+        """
+        if isinstance(expected, np.ndarray):
+            return self.operator.fold(expected)
+        from skysift.instruments.ctao.tensors import fold_tensor
+
+        return fold_tensor(self.operator, expected)
+
+    def adjoint(self, weights: Array) -> Array:
+        """Return the transposed fold of (energy, pixel, source): (true energy, true pixel, source)."""
+        return self.operator.adjoint(weights)
+
+    def detected(self, expected: Counts) -> Counts:
+        """Return the number of events within the axes, (source,), of true counts (true energy, true pixel, source)."""
+        if isinstance(expected, np.ndarray):
+            within: Array = np.tensordot(self.efficiency, expected, axes=2)
+            return within
+        import torch
+
+        efficiency = torch.as_tensor(self.efficiency, dtype=expected.dtype, device=expected.device)
+        return cast("torch.Tensor", torch.tensordot(efficiency, expected, dims=2))
+
+    def leakage(self, expected: Array) -> Array:
+        """Return the share of events reconstructed outside the axes, (source,), of true counts."""
+        total = expected.sum(axis=(0, 1))
+        return 1.0 - self.detected(expected) / np.where(total > 0, total, 1.0)
+
+    def lost_share(self, expected: Array) -> Array:
+        """Return the share of true counts, (source,), in bins where the tables hold no energy dispersion."""
+        offsets = self.pointing.offsets_deg(self.true.grid)
+        is_empty = ~self.factors.migration.is_filled(offsets)
+        total = expected.sum(axis=(0, 1))
+        lost: Array = np.tensordot(is_empty.astype(np.float64), expected, axes=2) / np.where(total > 0, total, 1.0)
+        return lost
+
+    def area_at(self, lon_deg: float, lat_deg: float) -> Array:
+        """Return the effective area at one direction, mean over each true bin of energy, (true energy,), cm2."""
+        nodes = self.factors.migration.nodes
+        return nodes.average(self.irf.area_cm2(nodes.energies_tev, self.pointing.offset_deg(lon_deg, lat_deg)))
+
+    def fold_point(self, lon_deg: float, lat_deg: float, expected: Array) -> Array:
+        """Return expected reconstructed counts of a point source at its exact place.
+
+        Parameters
+        ----------
+        lon_deg, lat_deg : its direction
+        expected : (true energy, source), events before migration, with the area of `area_at`
+
+        Returns
+        -------
+        (energy, pixel, source)
+        """
+        offset = np.array([self.pointing.offset_deg(lon_deg, lat_deg)])
+        weights, sigmas = self.irf.psf_components(self.true.energy.centres_tev, offset)
+        spread = make_psf_point(weights, sigmas, lon_deg, lat_deg, self.reconstructed.grid)
+        folded = np.zeros((*self.reconstructed.shape, expected.shape[-1]))
+        for energy, (first, shares) in enumerate(self.factors.migration.shares(offset)):
+            band = shares[0][:, None, None] * spread[energy][:, None] * expected[energy]
+            folded[first : first + shares.shape[1]] += band
+        return folded
+
+    def background_counts(self, irf: Irf | None = None) -> Array:
+        """Return background events per second of live time in each reconstructed bin, (energy, pixel).
+
+        Parameters
+        ----------
+        irf : another response's background; its own by default
+        """
+        from skysift.instruments.ctao.background_counts import integrate_background
+
+        return integrate_background(irf or self.irf, self.reconstructed, self.pointing)
