@@ -12,8 +12,8 @@ from skysift.instruments.ctao.tables import Array, Axis, corners, interpolate
 
 __all__ = ["GaussianPsf", "KingPsf", "PointSpread", "containment_radius_deg"]
 
-# Nodes in ln t of the Gaussian mixture that a King profile is; the step and the reach keep 1e-6 of the containment.
-_KING_LOG_T = np.linspace(-14.0, 5.0, 39)
+# Nodes of the Gaussian mixture that a King profile is: 1e-4 of the containment for gamma >= 1.5, 1e-5 from 2 on.
+_KING_NODES = np.linspace(0.0, 1.0, 36)
 
 
 class PointSpread(Protocol):
@@ -129,14 +129,17 @@ class KingPsf:
 
     def components(self, energy_tev: ArrayLike, offset_deg: ArrayLike) -> tuple[Array, Array]:
         """Return weights (..., k), sum one, and widths in deg (..., k) by quadrature in ln t; weights 0 where empty."""
-        from scipy.special import gammaln
-
         sigma, gamma, is_known = self._shape(energy_tev, offset_deg)
         sigma, gamma, is_known = sigma[..., None], gamma[..., None], is_known[..., None]
-        log_weights = (gamma - 1) * _KING_LOG_T - np.exp(_KING_LOG_T) - gammaln(gamma - 1)
-        weights = np.exp(log_weights)
+        shape = gamma - 1
+        # ln t peaks at ln shape, falls as shape * ln t on the left and much faster on the right.
+        width = np.sqrt(24.0 / shape)
+        low, high = -12.0 / shape - width, np.minimum(width, 3.3)
+        log_t = np.log(shape) + low + (high - low) * _KING_NODES
+        log_weights = shape * log_t - np.exp(log_t)
+        weights = np.exp(log_weights - log_weights.max(axis=-1, keepdims=True))
         weights = np.where(is_known, weights / weights.sum(axis=-1, keepdims=True), 0.0)
-        return weights, sigma * np.sqrt(gamma * np.exp(-_KING_LOG_T))
+        return weights, sigma * np.sqrt(gamma * np.exp(-log_t))
 
     def density(self, energy_tev: ArrayLike, offset_deg: ArrayLike, separation_deg: ArrayLike) -> Array:
         """Return the density per deg2 in closed form; the arguments broadcast."""

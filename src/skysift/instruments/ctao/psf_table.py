@@ -68,10 +68,11 @@ class TablePsf:
     def components(self, energy_tev: ArrayLike, offset_deg: ArrayLike) -> tuple[Array, Array]:
         """Return weights (..., k) and widths in deg (..., k) of Gaussians fitted to the table; see `mixture_error`.
 
-        The widths are the same everywhere; the weights are linear between nodes, and 0 where the table is empty.
+        The widths are the same everywhere; the weights are as linear as the table, so that some are below 0 where it
+        goes on beyond its outer nodes, and all are 0 where it is empty.
         """
         places = corners((self.energy, self.offset), (energy_tev, offset_deg))
-        weights = np.maximum(interpolate(self._mixture, places, rest=1), 0.0)
+        weights = interpolate(self._mixture, places, rest=1)
         total = weights.sum(axis=-1, keepdims=True)
         weights = np.where(total > 0, weights / np.where(total > 0, total, 1.0), 0.0)
         return weights, np.broadcast_to(self._widths_deg, weights.shape)
