@@ -120,6 +120,17 @@ def test_cumulative_is_the_integral_of_the_density(south, seed):
     assert np.allclose(shares, np.trapezoid(density, fine, axis=2), rtol=0, atol=2e-6)
 
 
+def test_draws_follow_the_dispersion(south):
+    share = (np.arange(20000) + 0.5) / 20000
+    for energy, offset in ((0.1, 0.2), (1.0, 0.0), (0.3, 1.7), (20.0, 3.1), (5.0, 5.8)):
+        energies, offsets = np.full(share.shape, energy), np.full(share.shape, offset)
+        mu = south.dispersion_draw(energies, offsets, share)
+        below = np.sort(south.dispersion_share(energy, mu, offset))
+        assert np.abs(below - share).max() < 3e-4
+        assert np.abs(np.sort(south.dispersion_share(energy, mu * 1.005, offset)) - share).max() > 3e-3, "control"
+    assert np.all(np.isnan(south.dispersion_draw(np.array([1.0, 0.02]), np.array([6.1, 5.9]), np.array([0.5, 0.5]))))
+
+
 def test_quick_integral_equals_the_long_one(south, seed):
     """Between nodes the integral is interpolated, elsewhere summed: both ways must agree."""
     rng = np.random.default_rng(seed)

@@ -18,6 +18,7 @@ from skysift.storage.provenance import digest_bytes
 __all__ = ["analytic_irf"]
 
 _VERSION = 1
+_LEAST_DENSITY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,12 @@ def _make_psf(numbers: _Numbers) -> GaussianPsf:
 
 def _make_dispersion(numbers: _Numbers) -> EnergyDispersion:
     energy, migra = _make_energy(numbers, 86), Axis("MIGRA", np.linspace(0.0, 3.0, 301))
-    offset = Axis("THETA", np.linspace(0.0, numbers.offset_max_deg, 3))
+    # It does not depend on the offset: two nodes at its ends, so that nothing goes on beyond them.
+    offset = Axis.from_nodes("THETA", np.array([0.0, numbers.offset_max_deg]))
     width = numbers.dispersion_floor + numbers.dispersion_at_1_tev * energy.nodes**-numbers.dispersion_slope
     deviation = np.log(migra.nodes) / width[:, None]
     density = np.exp(-0.5 * deviation**2) / (np.sqrt(2 * np.pi) * width[:, None] * migra.nodes)
+    density[density < _LEAST_DENSITY] = 0.0
     return EnergyDispersion(energy, migra, offset, np.repeat(density[:, None], offset.size, axis=1))
 
 

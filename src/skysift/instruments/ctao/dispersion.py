@@ -101,15 +101,48 @@ class EnergyDispersion:
         share: Array = running[row, cell] + _area_above_zero(low, low + (high - low) * reach / width, reach)
         return share
 
+    def draw(self, energy_tev: Array, offset_deg: Array, share: Array) -> Array:
+        """Return mu (n,) of events, one from each share, uniform in [0, 1); NaN where the table is empty.
+
+        Between nodes the density is a mixture of those of the nodes: the share first picks a node and then, stretched,
+        is inverted there. Where the table is clipped, its own cumulative is inverted.
+        """
+        places = corners((self.energy, self.offset), (energy_tev, offset_deg))
+        nodes = np.stack([np.broadcast_to(node, share.shape) for node, _ in places])
+        weights = np.stack([np.broadcast_to(weight, share.shape) for _, weight in places])
+        is_clipped = np.any((weights < 0) | (self._is_bent.ravel()[nodes] & (weights > 0)), axis=0)
+        bounds = np.cumsum(np.maximum(weights, 0.0) * self._node_integrals.ravel()[nodes], axis=0)
+        wanted = share * bounds[-1]
+        pick, rows = np.minimum((wanted >= bounds).sum(axis=0), len(nodes) - 1), np.arange(share.size)
+        below = np.where(pick > 0, bounds[pick - 1, rows], 0.0)
+        width = bounds[pick, rows] - below
+        rest = np.clip((wanted - below) / np.where(width > 0, width, 1.0), 0.0, np.nextafter(1.0, 0.0))
+        mu = self._invert(*self._node_running, nodes[pick, rows], rest)
+        for at in np.array_split(np.flatnonzero(is_clipped), 1 + int(is_clipped.sum()) // _BLOCK):
+            running, column = self._running(energy_tev[at], offset_deg[at])
+            mu[at] = self._invert(running, column, np.arange(at.size), share[at])
+        inside = contains((self.energy, self.offset), (energy_tev, offset_deg))
+        return np.where(inside & (is_clipped | (bounds[-1] > 0)), mu, np.nan)
+
+    def _invert(self, running: Array, column: Array, row: NDArray[np.int64], share: Array) -> Array:
+        """Return mu where the running integral of a row (row, support) reaches a share, NaN in rows of zeros."""
+        support, size = self._support, running.shape[1]
+        # Rows laid end to end, each one higher than the last, so that one search finds all cells.
+        ends = (running + np.arange(len(running))[:, None]).ravel()
+        cell = np.clip(np.searchsorted(ends, row + share, side="right") - 1 - row * size, 0, size - 2)
+        low, high, width = column[row, cell], column[row, cell + 1], support[cell + 1] - support[cell]
+        area, slope = np.maximum(share - running[row, cell], 0.0), (high - low) / width
+        start = np.where((low < 0) & (high > 0), -low / np.where(slope > 0, slope, 1.0), 0.0)
+        level = np.maximum(low, 0.0)
+        root = level + np.sqrt(np.maximum(level**2 + 2 * slope * area, 0.0))
+        reach = np.where(root > 0, 2 * area / np.where(root > 0, root, 1.0), 0.0)
+        mu = support[cell] + np.clip(start + reach, 0.0, width)
+        return np.where(running[row, -1] > 0, mu, np.nan)
+
     def _running(self, energy_tev: Array, offset_deg: Array) -> tuple[Array, Array]:
         """Return normalised running integrals (n, support) and the columns divided by the same total (n, support)."""
-        column = self._columns(energy_tev, offset_deg)
-        cells = _area_above_zero(column[:, :-1], column[:, 1:], np.diff(self._support))
-        running = np.concatenate((np.zeros((len(cells), 1)), np.cumsum(cells, axis=1)), axis=1)
         inside = contains((self.energy, self.offset), (energy_tev, offset_deg))
-        total = np.where(inside, running[:, -1], 0.0)[:, None]
-        scale = np.where(total > 0, 1.0, 0.0) / np.where(total > 0, total, 1.0)
-        return running * scale, column * scale
+        return _accumulate(self._columns(energy_tev, offset_deg), inside, self._support)
 
     def _cell_integrals(self, energy_tev: Array, offset_deg: Array) -> Array:
         column = self._columns(energy_tev, offset_deg)
@@ -138,10 +171,25 @@ class EnergyDispersion:
         return integrals
 
     @cached_property
+    def _node_running(self) -> tuple[Array, Array]:
+        """Running integrals and columns of all nodes, (node, support), both divided by the integral of the node."""
+        column = self._extended.reshape(-1, len(self._support))
+        return _accumulate(column, np.ones(len(column), dtype=bool), self._support)
+
+    @cached_property
     def _is_bent(self) -> NDArray[np.bool_]:
         """Which nodes (energy, offset) go below zero before an outer edge of mu."""
         bent: NDArray[np.bool_] = np.any(self._extended < 0, axis=-1)
         return bent
+
+
+def _accumulate(column: Array, is_used: NDArray[np.bool_], support: Array) -> tuple[Array, Array]:
+    """Return running integrals of columns (n, support) and the columns, both divided by the whole integral."""
+    cells = _area_above_zero(column[:, :-1], column[:, 1:], np.diff(support))
+    running = np.concatenate((np.zeros((len(cells), 1)), np.cumsum(cells, axis=1)), axis=1)
+    total = np.where(is_used, running[:, -1], 0.0)[:, None]
+    scale = np.where(total > 0, 1.0, 0.0) / np.where(total > 0, total, 1.0)
+    return running * scale, column * scale
 
 
 def _area_above_zero(low: Array, high: Array, width: Array) -> Array:

@@ -203,8 +203,8 @@ def find_table(place: Path, found: list[Unit], kinds: Sequence[str], content: st
     name, rows = unit.name or str(unit.number), read_table_unit(place, unit)
     table = ResponseTable(place, _class_of(unit), name, unit.header, rows)
     if rows.dtype.itemsize != unit.header["NAXIS1"]:
-        found = f"columns of {rows.dtype.itemsize} bytes in rows of {unit.header['NAXIS1']} bytes"
-        raise table.refuse("TFORM", found, "columns that fill a row")
+        sizes = f"columns of {rows.dtype.itemsize} bytes in rows of {unit.header['NAXIS1']} bytes"
+        raise table.refuse("TFORM", sizes, "columns that fill a row")
     if table.text("HDUCLAS3") == "POINT-LIKE":
         remedy = "use a response without a cut on the direction"
         raise table.refuse("HDUCLAS3", "POINT-LIKE", "FULL-ENCLOSURE", remedy)

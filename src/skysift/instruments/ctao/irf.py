@@ -95,6 +95,10 @@ class Irf:
         """Return the share reconstructed below mu, exact at any mu."""
         return self.energy_dispersion.share_below(energy_tev, migra, offset_deg)
 
+    def dispersion_draw(self, energy_tev: Array, offset_deg: Array, share: Array) -> Array:
+        """Return mu (n,) of events from shares (n,) uniform in [0, 1); NaN where the file holds nothing."""
+        return self.energy_dispersion.draw(energy_tev, offset_deg, share)
+
     def background(self, energy_reco_tev: ArrayLike, x_deg: ArrayLike, y_deg: ArrayLike) -> Array:
         """Return the background rate in field-of-view coordinates, s-1 TeV-1 deg-2."""
         return self.background_model.evaluate(energy_reco_tev, x_deg, y_deg)

@@ -12,7 +12,7 @@ from skysift.instruments.ctao.psf import GaussianPsf, KingPsf, PointSpread
 from skysift.instruments.ctao.psf_table import TablePsf
 from skysift.instruments.ctao.tables import Array
 
-__all__ = ["PSF_KINDS", "EmptyRule", "count_empty", "read_psf"]
+__all__ = ["PSF_KINDS", "EmptyRule", "read_psf"]
 
 PSF_KINDS = ("PSF_3GAUSS", "PSF_KING", "PSF_TABLE")
 #: What stands at nodes without information: the next valid higher energy at that offset, or a width of 1 deg.
@@ -35,11 +35,6 @@ def read_psf(table: ResponseTable, psf_empty: EmptyRule = "nearest") -> PointSpr
     """
     readers = {"PSF_3GAUSS": _read_gaussians, "PSF_KING": _read_king, "PSF_TABLE": _read_table}
     return readers[table.kind](table, psf_empty)
-
-
-def count_empty(table: ResponseTable) -> int:
-    """Return how many nodes of a PSF_3GAUSS table hold no information."""
-    return int(_find_empty(*_columns(table, ("SIGMA_1", "SCALE"), ("deg", None))).sum())
 
 
 def _read_gaussians(table: ResponseTable, psf_empty: EmptyRule) -> PointSpread:
