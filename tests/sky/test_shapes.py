@@ -12,8 +12,8 @@ GRID = LonLatGrid.from_step(-3.2, 3.2, -3.2, 3.2, 0.4)
 SHAPES = {
     "gaussian": Gaussian(0.3, 0.2, 0.5),
     "narrow gaussian": Gaussian(0.3, 0.2, 0.01),
-    "elongated gaussian": Gaussian(360.3, 0.2, 0.5, 0.1, 30.0),
-    "needle": Gaussian(0.3, 0.2, 0.4, 0.02, 70.0),
+    "elongated gaussian": Gaussian(360.3, 0.2, 0.5, 0.2, 30.0),
+    "needle": Gaussian(0.3, 0.2, 0.4, 0.05, 70.0),
     "disk": Disk(0.3, 0.2, 1.0),
     "elongated disk": Disk(-359.7, 0.2, 1.0, 0.3, 40.0),
     "small disk": Disk(0.3, 0.2, 0.05),
@@ -77,7 +77,7 @@ def test_drawn_positions_fill_pixels(name, seed):
     "shape",
     [
         Gaussian(40.0, 89.5, 2.0), Gaussian(10.0, 0.0, 60.0), Disk(40.0, 88.5, 3.0), Disk(40.0, -88.5, 3.0),
-        Disk(10.0, -88.5, 3.0, 1.0, 20.0), Ring(181.0, -80.0, 5.0, 12.0), Shell(170.0, 80.0, 9.0, 15.0),
+        Disk(10.0, -88.5, 3.0, 0.3, 20.0), Ring(181.0, -80.0, 5.0, 12.0), Shell(170.0, 80.0, 9.0, 15.0),
     ],
 )  # fmt: skip
 def test_the_whole_sky_holds_everything_also_around_poles(shape, seed):

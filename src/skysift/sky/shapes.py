@@ -94,7 +94,7 @@ class Gaussian:
     ----------
     lon_deg, lat_deg : centre, Galactic, deg
     sigma_deg : along the major axis, deg
-    minor_sigma_deg : along the minor axis, deg; None when round
+    elongation : minor over major axis; 1 when round
     angle_deg : position angle of the major axis, from north towards rising longitudes, deg
 
     Raises
@@ -105,12 +105,12 @@ class Gaussian:
     lon_deg: float
     lat_deg: float
     sigma_deg: float
-    minor_sigma_deg: float | None = None
+    elongation: float = 1.0
     angle_deg: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse widths without meaning."""
-        _check_positive("gaussian", sigma_deg=self.sigma_deg, minor_sigma_deg=self._minor)
+        _check_positive("gaussian", sigma_deg=self.sigma_deg, elongation=self.elongation)
 
     @property
     def reach_deg(self) -> float:
@@ -138,7 +138,7 @@ class Gaussian:
 
     @property
     def _minor(self) -> float:
-        return self.sigma_deg if self.minor_sigma_deg is None else self.minor_sigma_deg
+        return self.sigma_deg * self.elongation
 
     def _profile(self, apart: Array, angle: Array) -> Array:
         square = (np.cos(angle) / self.sigma_deg) ** 2 + (np.sin(angle) / self._minor) ** 2
@@ -149,7 +149,7 @@ class Gaussian:
     def _total(self) -> float:
         """The integral of the profile over the sphere, deg2."""
         points, parts = np.polynomial.legendre.leggauss(64)
-        turns = 512 if self.minor_sigma_deg is not None else 1
+        turns = 512 if self.elongation != 1 else 1
         angle = np.arange(turns)[:, None] * 2 * np.pi / turns
         wide = np.hypot(np.cos(angle) / self.sigma_deg, np.sin(angle) / self._minor)
         half = 0.5 * np.minimum(9.0 / wide, 180.0)
@@ -166,7 +166,7 @@ class Disk:
     ----------
     lon_deg, lat_deg : centre, Galactic, deg
     radius_deg : along the major axis, deg
-    minor_radius_deg : along the minor axis, deg; None when round
+    elongation : minor over major axis; 1 when round
     angle_deg : position angle of the major axis, from north towards rising longitudes, deg
 
     Raises
@@ -177,12 +177,12 @@ class Disk:
     lon_deg: float
     lat_deg: float
     radius_deg: float
-    minor_radius_deg: float | None = None
+    elongation: float = 1.0
     angle_deg: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse radii without meaning."""
-        _check_positive("disk", radius_deg=self.radius_deg, minor_radius_deg=self._minor)
+        _check_positive("disk", radius_deg=self.radius_deg, elongation=self.elongation)
         if self.reach_deg > 90:
             raise InputError("disk", "radius_deg", self.reach_deg, "at most 90 deg", "use an isotropic component")
 
@@ -222,7 +222,7 @@ class Disk:
 
     @property
     def _minor(self) -> float:
-        return self.radius_deg if self.minor_radius_deg is None else self.minor_radius_deg
+        return self.radius_deg * self.elongation
 
     def _outline(self, corners: int) -> tuple[Array, Array]:
         turn = np.arange(corners) * 2 * np.pi / corners
@@ -386,7 +386,7 @@ def _draw(
 def _check_positive(kind: str, **values: float) -> None:
     for name, value in values.items():
         if not (np.isfinite(value) and value > 0):
-            raise InputError(kind, name, value, "a positive size, deg", "use a point when it has no size")
+            raise InputError(kind, name, value, "a positive number", "use a point when it has no size")
 
 
 def _check_rising(kind: str, inner_deg: float, outer_deg: float) -> None:

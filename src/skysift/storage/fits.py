@@ -19,7 +19,7 @@ from skysift.storage.guard import MAX_BYTES, check_file, check_size
 if TYPE_CHECKING:
     from astropy.io import fits
 
-__all__ = ["Unit", "card", "find_unit", "read_table_unit", "scan_units"]
+__all__ = ["Unit", "card", "find_unit", "read_image_unit", "read_table_unit", "scan_units"]
 
 _BLOCK = 2880
 _MAX_HEADER_BLOCKS = 4000
@@ -178,18 +178,45 @@ def read_table_unit(path: str | Path, unit: Unit) -> fits.FITS_rec:
     if not unit.is_table:
         found = str(unit.header.get("XTENSION", "an image")).strip()
         raise InputError(place, name, found, "a binary table", "name the HDU with the map")
+    head, data = _read_bytes(unit, place)
+    try:
+        return fits.BinTableHDU.fromstring(head + data).data
+    except (ValueError, TypeError, KeyError, OSError, fits.VerifyError) as error:
+        raise InputError(place, name, error, "a table whose columns can be read", _FETCH) from error
+
+
+def read_image_unit(path: str | Path, unit: Unit) -> np.ndarray:
+    """Return an image or cube as float64, scaled and blanked as its header says, checksums verified if it has them.
+
+    Raises
+    ------
+    InputError : no plain image, cut data, CHECKSUM or DATASUM differ
+    """
+    from astropy.io import fits
+
+    place, name = Path(path), f"HDU {unit.number}"
+    kind = str(unit.header.get("XTENSION", "IMAGE")).strip()
+    if kind != "IMAGE" or not unit.data_bytes:
+        raise InputError(place, name, kind if unit.data_bytes else "no data", "an image", "name the HDU with the map")
+    head, data = _read_bytes(unit, place)
+    try:
+        made = (fits.ImageHDU if "XTENSION" in unit.header else fits.PrimaryHDU).fromstring(head + data)
+        return np.asarray(made.data, dtype=np.float64)
+    except (ValueError, TypeError, KeyError, OSError, fits.VerifyError) as error:
+        raise InputError(place, name, error, "an image that can be read", _FETCH) from error
+
+
+def _read_bytes(unit: Unit, place: Path) -> tuple[bytes, bytes]:
+    """Return the header and the padded data of a unit, checksums verified."""
     padded = -(-unit.data_bytes // _BLOCK) * _BLOCK
     with _open(place) as (stream, _):
         stream.seek(unit.start)
         head, data = stream.read(unit.data_start - unit.start), stream.read(padded)
     if len(data) < unit.data_bytes:
-        raise InputError(place, name, f"{len(data)} bytes of data", f"{unit.data_bytes} bytes", _FETCH)
+        raise InputError(place, f"HDU {unit.number}", f"{len(data)} bytes of data", f"{unit.data_bytes} bytes", _FETCH)
     data = data.ljust(padded, b"\0")
     _verify_sums(unit, head, data, place)
-    try:
-        return fits.BinTableHDU.fromstring(head + data).data
-    except (ValueError, TypeError, KeyError, OSError, fits.VerifyError) as error:
-        raise InputError(place, name, error, "a table whose columns can be read", _FETCH) from error
+    return head, data
 
 
 def _verify_sums(unit: Unit, head: bytes, data: bytes, place: Path) -> None:
