@@ -64,7 +64,7 @@ def test_shorthands_are_written_out():
 def test_hyper_parameters_with_a_prior_are_marginalised_unless_told_otherwise():
     def kernel(**written):
         path = "model__components__diffuse__modulate"
-        return resolve(changed(**{path: written})).model.components["diffuse"].modulate[0]
+        return resolve(changed(**{path: written, "fits__mvn": ["laplace"]})).model.components["diffuse"].modulate[0]
 
     assert kernel(lengthscale="0.2 rad", variance=0.5).hyper == "fixed"
     assert kernel(lengthscale="0.2 rad", variance={"lognormal": [0.1, 1]}).hyper == "marginalised"
@@ -243,6 +243,16 @@ CONTRADICTIONS = {
     "removing nobody": (
         {"fits__x": {"sequence": ["map"], "model": {"components": {"gcee": None}}}},
         "fits.x.model.components.gcee", "did you mean 'gce'?",
+    ),
+    "an engine that cannot marginalise": (
+        {"model__components__diffuse__modulate": {}}, "fits.mvn[1]", "svi with hyper: marginalised",
+    ),
+    "a recipe of other kernels": (
+        {
+            "model__components__diffuse__modulate": {"hyper": "maximised"},
+            "fits__old": {"recipe": "legacy"},
+        },
+        "fits.old", "as published",
     ),
     "pattern of nothing": ({"fits__x": {"sequence": ["map"], "data": ["simulated-9*"]}}, "fits.x.data[0]", "pattern"),
     "unknown set": ({"fits__x": {"sequence": ["map"], "data": ["simulatd"]}}, "fits.x.data[0]", "'simulated'"),

@@ -5,7 +5,9 @@ import pytest
 from skysift.config import load, verify_round_trip
 from skysift.steps import validate
 
-SHIPPED = ["demo", "smoke/fermi", "fermi_gp", "fermi_gp_worlds", "fermi_inner_galaxy"]
+MAPS = ["demo", "smoke/fermi", "fermi_gp", "fermi_gp_worlds", "fermi_inner_galaxy"]
+EVENTS = ["smoke/events", "ctao_quickstart", "ctao_dark_matter"]
+SHIPPED = [*MAPS, *EVENTS]
 #: Files that extend another: both are given to `--configfile`, in this order.
 EXTENDS = {"fermi_gp_worlds": "fermi_gp"}
 MODEL_O = {"bubbles": 0.5, "isotropic": 0.1, "point_sources": 0.5, "gce": 0.9, "model_o_gas": 8, "model_o_ics": 4}
@@ -40,7 +42,7 @@ def test_each_is_valid_and_survives_a_round_trip(shipped, name):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_validate_says_what_it_is(repository, capsys, name):
     validate.run(files_of(repository, name))
-    assert "a valid analysis of fermi data" in capsys.readouterr().out
+    assert f"a valid analysis of {'fermi' if name in MAPS else 'ctao'} data" in capsys.readouterr().out
 
 
 def test_the_smoke_test_goes_through_every_step_and_guide(shipped):

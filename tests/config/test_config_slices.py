@@ -14,7 +14,11 @@ DATA = {
     "simulate": {"sets": {"a": {"truth": {"gce": 0.9, "diffuse_gas": 8}}, "b-c": {"truth": {"gce": 0}}}},
     "model": {
         "components": {
-            "diffuse": {"template": "diffuse", "norm": {"lognormal": [12, 0.5]}, "modulate": {}},
+            "diffuse": {
+                "template": "diffuse",
+                "norm": {"lognormal": [12, 0.5]},
+                "modulate": {"lengthscale": "0.2 rad", "variance": 0.5},
+            },
             "gce": {"template": "nfw_squared", "norm": {"uniform": [0, 1.5]}},
         }
     },
@@ -77,7 +81,7 @@ def test_a_step_finds_what_it_needs(slices, tmp_path):
     assert [(step.name, type(step.settings).__name__) for step in fit.sequence] == [
         ("map", "MapSettings"), ("svi", "SviSettings"),
     ]  # fmt: skip
-    assert fit.model.components["diffuse"].modulate[0].lengthscale.median_rad == 0.2
+    assert fit.model.components["diffuse"].modulate[0].lengthscale.value_rad == 0.2
     assert fit.recipe is None
 
     old = read(slices, tmp_path, "fit-old")

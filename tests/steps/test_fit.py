@@ -8,10 +8,12 @@ import torch
 from tests.steps.small_run import COMPONENTS, SMALL, SmallRun, modulated
 
 from skysift.cli import main
+from skysift.config import yaml_text
 from skysift.errors import InputError
 from skysift.instruments.fermi import read_counts, read_observation
 from skysift.steps import fit
 from skysift.steps.results import Region
+from skysift.storage.text import write_text
 
 TRUTH = {"diffuse": 11.0, "isotropic": 0.1, "gce": 0.9}
 FREE = {"variance": {"lognormal": [0.01, 1.0]}, "grid": 3}
@@ -25,7 +27,7 @@ FITS = {
         "model": {"components": {"diffuse": {**modulated()["components"]["diffuse"], "norm": {"fixed": "rigid_fit"}}}},
         "sequence": QUICK,
     },
-    "hmc": {"model": modulated(**FREE), "sequence": ["map", {"hmc": {"chains": 4}}]},
+    "hmc": {"model": modulated(), "sequence": ["map", {"hmc": {"chains": 4}}]},
 }
 
 
@@ -157,7 +159,11 @@ def words(run, name, out):
 
 
 def test_hmc_refuses_hyper_parameters_to_marginalise(run, tmp_path, capsys):
-    assert leave(*words(run, "hmc", tmp_path / "a.nc")) == 2
+    slices = run.analysis.slices()
+    path = tmp_path / "fit-hmc.yaml"  # the configuration refuses it, a slice written by hand comes as far as the step
+    write_text(path, yaml_text(slices["fit-hmc"] | {"model": slices["fit-gp"]["model"]}))
+    typed = words(run, "hmc", tmp_path / "a.nc")
+    assert leave(*(path if word == run.slice("fit-hmc") else word for word in typed)) == 2
     message = capsys.readouterr().err
     assert "hmc with hyper: marginalised" in message
     assert "sampled or maximised" in message

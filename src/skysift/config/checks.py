@@ -15,6 +15,8 @@ from skysift.errors import nearest
 
 __all__ = ["find_contradictions"]
 
+#: Engines that integrate hyper-parameters by evidence, and `map`, which looks for their start.
+INTEGRATORS = ("map", "laplace", "grid")
 KeyPath = tuple[str | int, ...]
 Problems = Iterator[Problem]
 
@@ -196,6 +198,7 @@ def _check_fits(analysis: Analysis) -> Problems:
             if chosen not in analysis.set_names() and not fnmatch.filter(analysis.all_data(), chosen):
                 yield _unknown_set(analysis, (*path, "data", number), chosen)
         yield from _check_guides(analysis, name, model)
+        yield from _check_engines(analysis, name, model)
         for number, step in enumerate(fit.sequence):
             if step.engine == "grid":
                 below = (*path, "sequence", number, "grid", "settings", "parameter")
@@ -229,6 +232,28 @@ def _check_guides(analysis: Analysis, name: str, model: Model) -> Problems:
             "at least one free parameter",
             "give one norm a prior, for example {uniform: [0, 2]}",
         )
+
+
+def _check_engines(analysis: Analysis, name: str, model: Model) -> Problems:
+    """Refuse what an engine or the recipe cannot do with the fields of the model."""
+    fit = analysis.fits[name]
+    fields = [field for component in model.components.values() for field in component.modulate]
+    if fit.recipe is not None and any(field.free_hypers or field.shared for field in fields):
+        yield Problem(
+            ("fits", name),
+            f"recipe {fit.recipe.name} with a shared field, or a prior on a lengthscale or variance",
+            "one field with numbers for both, as published",
+            "write for example 'modulate: {lengthscale: 0.2 rad, variance: 0.5}' in the model of this fit",
+        )
+    marginalised = any(field.hyper == "marginalised" and field.free_hypers for field in fields)
+    for number, step in enumerate(fit.sequence):
+        if marginalised and step.engine not in INTEGRATORS:
+            yield Problem(
+                ("fits", name, "sequence", number),
+                f"{step.engine} with hyper: marginalised",
+                "laplace or grid, which integrate hyper-parameters by evidence",
+                "end the sequence with laplace or grid, or write 'hyper: sampled' or 'hyper: maximised'",
+            )
 
 
 def _check_grid(path: KeyPath, parameter: str, model: Model) -> Problems:
