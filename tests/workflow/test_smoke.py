@@ -6,7 +6,8 @@ import re
 import pytest
 
 CONFIGURATION = "config/smoke/fermi.yaml"
-FITS = ("laplace", "mvn")
+EVENTS = "config/smoke/events.yaml"
+FITS = ("grid", "chains")
 
 
 def rows(path):
@@ -36,7 +37,7 @@ def test_two_fits_from_configuration_to_report(checkout):
     words = ("--configfile", CONFIGURATION, fewer)
     checkout.run(*words)
     folder = checkout.folder / "results/smoke-fermi"
-    assert sorted(path.name for path in (folder / "fits").iterdir()) == ["laplace", "laplace_sidebands", "mvn"]
+    assert sorted(path.name for path in (folder / "fits").iterdir()) == ["chains", "grid", "grid_sidebands"]
     check_results(folder, FITS)
     assert checkout.plan(*words) == {}
 
@@ -48,3 +49,12 @@ def test_every_fit_from_configuration_to_report(checkout):
     checkout.use_real_steps()
     checkout.run("--configfile", CONFIGURATION)
     check_results(checkout.folder / "results/smoke-fermi", load([checkout.folder / CONFIGURATION]).fits)
+
+
+def test_events_from_configuration_to_report(checkout):
+    from skysift.config import load
+
+    checkout.use_real_steps()
+    checkout.run("--configfile", EVENTS)
+    check_results(checkout.folder / "results/smoke-events", load([checkout.folder / EVENTS]).fits)
+    assert checkout.plan("--configfile", EVENTS) == {}
