@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from skysift.errors import InputError
 from skysift.geometry.axes import EnergyAxis
@@ -57,10 +57,10 @@ class Pointing:
         """Return the distance of every pixel's centre, (pixel,), deg."""
         return grid.separations_deg(self.lon_deg, self.lat_deg)
 
-    def offset_deg(self, lon_deg: float, lat_deg: float) -> float:
-        """Return the distance of one direction, deg."""
+    def offset_deg(self, lon_deg: ArrayLike, lat_deg: ArrayLike) -> NDArray[np.float64]:
+        """Return the distance of directions that broadcast, (...), deg."""
         here = unit_vectors(self.lon_deg, self.lat_deg)
-        return float(angular_separation_deg(here, unit_vectors(lon_deg, lat_deg)))
+        return angular_separation_deg(here, unit_vectors(lon_deg, lat_deg))
 
 
 @dataclass(frozen=True, eq=False)

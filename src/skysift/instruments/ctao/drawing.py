@@ -1,0 +1,206 @@
+"""Events drawn through a response: true ones from the light of a source, reconstructed ones, and background."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysift.geometry.sphere import angular_separation_deg, unit_vectors
+
+if TYPE_CHECKING:
+    from skysift.geometry import EnergyAxis, LonLatGrid
+    from skysift.instruments.ctao.irf import Irf
+    from skysift.instruments.ctao.pointing import Axes, Pointing
+    from skysift.sky.light import Light
+
+__all__ = ["Draw", "Source", "draw_background", "draw_source"]
+
+BLOCK = 65536
+SLOPE = 2.5
+LEAST_ACCEPTED = 1e-4
+Array = NDArray[np.float64]
+
+
+class Draw(NamedTuple):
+    """Events of one component and pointing, inside the axes or not: true and reconstructed coordinates, (n,) each."""
+
+    energy: Array
+    lon: Array
+    lat: Array
+    true_energy: Array
+    true_lon: Array
+    true_lat: Array
+
+    def inside(self, axes: Axes) -> NDArray[np.bool_]:
+        """Which events lie within reconstructed axes, (n,)."""
+        return (axes.energy.find(self.energy) >= 0) & (axes.grid.find(self.lon, self.lat) >= 0)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Draw:
+        """Return some of the events."""
+        return Draw(*(part[rows] for part in self))
+
+    @staticmethod
+    def join(parts: list[Draw]) -> Draw:
+        """Return the events of several draws."""
+        return Draw(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class Source(NamedTuple):
+    """Where true events of one component can come from, with the rate of each place.
+
+    ``rates`` (cells,) and ``cells`` (n,) flat numbers of true bins; point sources follow with their directions.
+    """
+
+    rates: Array
+    light: Light
+    axes: Axes
+
+    @classmethod
+    def of(cls, light: Light, irf: Irf, axes: Axes, pointing: Pointing) -> Source:
+        """Return the source behind a light: its rate is flux times effective area, s-1, before any cut."""
+        energy = axes.energy.centres_tev[:, None]
+        apart = axes.grid.separations_deg(pointing.lon_deg, pointing.lat_deg)[None]
+        cube = light.cube * irf.area_cm2(energy, apart)
+        away = _offsets(light.points_deg[:, 0], light.points_deg[:, 1], pointing)[:, None]
+        points = light.point_flux * irf.area_cm2(axes.energy.centres_tev[None], away)
+        return cls(np.concatenate([cube.ravel(), points.ravel()]), light, axes)
+
+    def draw(self, count: int, generator: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Return true energies, longitudes and latitudes of ``count`` events, (n,) each."""
+        running = np.cumsum(self.rates)
+        place = np.searchsorted(running, generator.random(count) * running[-1], side="right")
+        place = np.minimum(place, len(self.rates) - 1)
+        size, pixels = self.axes.energy.size, self.axes.grid.size
+        extended = place < size * pixels
+        point = (place - size * pixels) // size
+        bins = np.where(extended, place // pixels, (place - size * pixels) % size)
+        energy = _within_bins(self.axes.energy, bins, generator.random(count))
+        lon, lat = _within_pixels(self.axes.grid, np.where(extended, place % pixels, 0), generator)
+        for column, out in enumerate((lon, lat)):
+            out[~extended] = self.light.points_deg[point[~extended], column]
+        return energy, lon, lat
+
+
+def _within_bins(axis: EnergyAxis, bins: NDArray[np.int64], share: Array) -> Array:
+    """Return energies inside bins, as a power law falls."""
+    low, high = axis.edges_tev[bins], axis.edges_tev[bins + 1]
+    power = 1.0 - SLOPE
+    energy: Array = (low**power + share * (high**power - low**power)) ** (1.0 / power)
+    return np.clip(energy, low, np.nextafter(high, 0))
+
+
+def _within_pixels(grid: LonLatGrid, pixels: NDArray[np.int64], generator: np.random.Generator) -> tuple[Array, Array]:
+    """Return directions uniform in solid angle inside pixels."""
+    row, column = np.divmod(pixels, grid.shape[1])
+    share = generator.random((2, len(pixels)))
+    lon_edges, sines = grid.lon_edges_deg, np.sin(np.radians(grid.lat_edges_deg))
+    lon = lon_edges[column] + share[0] * (lon_edges[column + 1] - lon_edges[column])
+    sine = sines[row] + share[1] * (sines[row + 1] - sines[row])
+    return lon, np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0)))
+
+
+def draw_source(source: Source, irf: Irf, pointing: Pointing, count: int, generator: np.random.Generator) -> Draw:
+    """Return ``count`` events, reconstructed by energy dispersion and point-spread function; some fall anywhere.
+
+    Parameters
+    ----------
+    source : where true events come from
+    irf, pointing : the response, and where it looked
+    count : true events
+    generator : random stream
+
+    Returns
+    -------
+    the draw; events whose response is empty are NaN, and so never inside
+    """
+    true_energy, true_lon, true_lat = source.draw(count, generator)
+    offset = _offsets(true_lon, true_lat, pointing)
+    migra = irf.dispersion_draw(true_energy, offset, generator.random(count))
+    lon, lat = _displace(irf, true_energy, offset, true_lon, true_lat, generator)
+    return Draw(true_energy * migra, lon, lat, true_energy, true_lon, true_lat)
+
+
+def _offsets(lon_deg: Array, lat_deg: Array, pointing: Pointing) -> Array:
+    towards = unit_vectors(pointing.lon_deg, pointing.lat_deg)
+    return np.asarray(angular_separation_deg(unit_vectors(lon_deg, lat_deg), towards), dtype=np.float64)
+
+
+def _displace(
+    irf: Irf, energy_tev: Array, offset_deg: Array, lon_deg: Array, lat_deg: Array, generator: np.random.Generator
+) -> tuple[Array, Array]:
+    """Return directions moved by a draw of the point-spread function and a uniform angle."""
+    shares = generator.random((3, len(energy_tev)))
+    distance = np.radians(_draw_distance(irf, energy_tev, offset_deg, shares[0], shares[1]))
+    angle = 2.0 * np.pi * shares[2]
+    lat, lon = np.radians(lat_deg), np.radians(lon_deg)
+    sine = np.sin(lat) * np.cos(distance) + np.cos(lat) * np.sin(distance) * np.cos(angle)
+    moved = np.arcsin(np.clip(sine, -1.0, 1.0))
+    turn = np.arctan2(np.sin(angle) * np.sin(distance) * np.cos(lat), np.cos(distance) - np.sin(lat) * np.sin(moved))
+    return np.degrees(lon + turn), np.degrees(moved)
+
+
+def _draw_distance(irf: Irf, energy_tev: Array, offset_deg: Array, kind: Array, share: Array) -> Array:
+    """Return distances from the true direction, deg; NaN where the response holds no point-spread function."""
+    if irf.psf_kind != "PSF_3GAUSS":
+        return irf.psf_containment_deg(energy_tev, offset_deg, share)
+    weights, sigmas = irf.psf_components(energy_tev, offset_deg)
+    number = np.minimum((np.cumsum(weights, -1) < kind[:, None]).sum(-1), weights.shape[-1] - 1)
+    sigma = sigmas[np.arange(len(number)), number]
+    return np.where(weights.sum(-1) > 0, sigma * np.sqrt(-2.0 * np.log1p(-share)), np.nan)
+
+
+def draw_background(
+    irf: Irf, axes: Axes, pointing: Pointing, rates: Array, count: int, generator: np.random.Generator
+) -> Draw:
+    """Return ``count`` background events inside the axes; their true coordinates are NaN.
+
+    Parameters
+    ----------
+    irf, pointing : the response, and where it looked
+    axes : reconstructed
+    rates : (K, J), expected background of each bin, s-1
+    count : events
+    generator : random stream
+    """
+    running = np.cumsum(rates.ravel())
+    parts, missing = [], count
+    while missing > 0:
+        tries = min(BLOCK, 2 * missing + 64)
+        place = np.searchsorted(running, generator.random(tries) * running[-1], side="right")
+        bins, pixels = np.divmod(np.minimum(place, rates.size - 1), axes.grid.size)
+        energy = _within_bins(axes.energy, bins, generator.random(tries))
+        lon, lat = _within_pixels(axes.grid, pixels, generator)
+        kept = generator.random(tries) < _relative_rate(irf, axes, pointing, bins, pixels, energy, lon, lat)
+        nothing = np.full(tries, np.nan)
+        parts.append(Draw(energy, lon, lat, nothing, nothing, nothing).take(kept))
+        missing -= int(kept.sum())
+    return Draw.join(parts).take(slice(0, count)) if parts else Draw(*(np.zeros(0) for _ in range(6)))
+
+
+def _relative_rate(
+    irf: Irf,
+    axes: Axes,
+    pointing: Pointing,
+    bins: NDArray[np.int64],
+    pixels: NDArray[np.int64],
+    energy: Array,
+    lon: Array,
+    lat: Array,
+) -> Array:
+    """Return the rate at events over a bound of it within their bins, both relative to the slope that was drawn."""
+    low, high = axes.energy.edges_tev[bins], axes.energy.edges_tev[bins + 1]
+    row, column = np.divmod(pixels, axes.grid.shape[1])
+    west, east = axes.grid.lon_edges_deg[column], axes.grid.lon_edges_deg[column + 1]
+    south, north = axes.grid.lat_edges_deg[row], axes.grid.lat_edges_deg[row + 1]
+    highest = np.zeros(len(bins))
+    for share in (0.0, 0.5, 1.0):
+        for x in (0.0, 0.5, 1.0):
+            for y in (0.0, 0.5, 1.0):
+                at = low * (high / low) ** share
+                rate = irf.background_at(at, west + x * (east - west), south + y * (north - south), pointing)
+                highest = np.maximum(highest, rate * at**SLOPE)
+    own = irf.background_at(energy, lon, lat, pointing) * energy**SLOPE
+    relative = own / np.where(highest > 0, 1.2 * highest, 1.0)
+    return np.where(highest > 0, np.maximum(relative, LEAST_ACCEPTED), 1.0)

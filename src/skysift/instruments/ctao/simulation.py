@@ -1,0 +1,214 @@
+"""Simulated event lists: how many events of each component, and where they are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysift.errors import InputError
+from skysift.instruments.ctao.drawing import BLOCK, Draw, Source, draw_background, draw_source
+from skysift.instruments.ctao.event_list import EventList
+
+if TYPE_CHECKING:
+    from skysift.instruments.ctao.event_observation import EventObservation
+    from skysift.instruments.ctao.irf import Irf
+    from skysift.sky.light import Light
+
+__all__ = ["Numbers", "simulate_events"]
+
+#: Named random streams: numpy generators by further names.
+Streams = Callable[..., np.random.Generator]
+MOST_TRIES = 10_000
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How many events of each component: detected ones (exact or Poisson means), or norms of physical fluxes."""
+
+    values: Mapping[str, float]
+    is_physical: bool = False
+    is_poisson: bool = False
+
+
+def simulate_events(
+    name: str,
+    observation: EventObservation,
+    irfs: Sequence[Irf],
+    lights: Mapping[str, Light | None],
+    background_rates: Sequence[NDArray[np.float64]],
+    numbers: Numbers,
+    streams: Streams,
+    parameters: Mapping[str, float],
+) -> EventList:
+    """Return one simulated event list.
+
+    Parameters
+    ----------
+    name : of the data set
+    observation : axes and pointings
+    irfs : response of each pointing
+    lights : component to its light; None for the background of the instrument
+    background_rates : of each pointing, (K, J) in s-1
+    numbers : how many events
+    streams : random streams by name
+    parameters : true values of free parameters, kept with the events
+
+    Raises
+    ------
+    InputError : a component whose events are never seen within the axes
+    """
+    makers = {
+        part: _Background(observation, irfs, background_rates) if light is None else _Sky(observation, irfs, light)
+        for part, light in lights.items()
+        if numbers.values.get(part, 0.0) > 0
+    }
+    drawn: dict[str, tuple[Draw, NDArray[np.int64]]] = {}
+    outside: dict[str, int] = {}
+    for part, maker in makers.items():
+        value = numbers.values[part]
+        if numbers.is_physical:
+            drawn[part], outside[part] = maker.draw_physical(value, part, streams)
+            continue
+        count = int(streams(part, "number").poisson(value)) if numbers.is_poisson else round(value)
+        drawn[part], outside[part] = maker.draw_detected(count, part, streams)
+    return _assemble(name, tuple(lights), drawn, outside, numbers, parameters, streams)
+
+
+def _assemble(
+    name: str,
+    components: tuple[str, ...],
+    drawn: Mapping[str, tuple[Draw, NDArray[np.int64]]],
+    outside: Mapping[str, int],
+    numbers: Numbers,
+    parameters: Mapping[str, float],
+    streams: Streams,
+) -> EventList:
+    if not sum(len(pointing) for _, pointing in drawn.values()):
+        raise InputError(name, "simulate.events", "no event", "one event or more", "raise the numbers or the live time")
+    whole = Draw.join([draw for draw, _ in drawn.values()])
+    pointing = np.concatenate([where for _, where in drawn.values()])
+    sizes = [len(where) for _, where in drawn.values()]
+    component = np.repeat([components.index(part) for part in drawn], sizes)
+    # in no order of components: a cut of the list is a fair sample
+    order = streams("order").permutation(len(pointing))
+    counts = {part: float(size) for part, size in zip(drawn, sizes, strict=True)}
+    truth: dict[str, Mapping[str, float]] = {"counts": counts, "parameters": dict(parameters)}
+    if numbers.is_physical:
+        truth["norms"] = dict(numbers.values)
+    else:
+        total = sum(numbers.values.values())
+        truth["fractions"] = {part: numbers.values.get(part, 0.0) / total for part in components}
+    columns: dict[str, Any] = {label: column[order] for label, column in zip(Draw._fields, whole, strict=True)}
+    return EventList(
+        name,
+        **columns,
+        pointing=pointing[order],
+        component=component[order].astype(np.int64),
+        components=components,
+        outside=dict(outside),
+        truth=truth,
+    )
+
+
+class _Sky:
+    """Draws events of one source in the sky."""
+
+    def __init__(self, observation: EventObservation, irfs: Sequence[Irf], light: Light) -> None:
+        self.observation, self.irfs = observation, irfs
+        pairs = zip(irfs, observation.pointings, strict=True)
+        self.sources = [Source.of(light, irf, observation.true, pointing) for irf, pointing in pairs]
+        times = [pointing.live_time_s for pointing in observation.pointings]
+        self.expected = np.array([source.rates.sum() * time for source, time in zip(self.sources, times, strict=True)])
+
+    def _draw(self, counts: NDArray[np.int64], generator: np.random.Generator) -> tuple[Draw, NDArray[np.int64]]:
+        parts, where = [], []
+        for number, count in enumerate(counts):
+            if count:
+                pointing = self.observation.pointings[number]
+                parts.append(draw_source(self.sources[number], self.irfs[number], pointing, int(count), generator))
+                where.append(np.full(count, number))
+        return Draw.join(parts), np.concatenate(where)
+
+    def draw_detected(self, count: int, part: str, streams: Streams) -> tuple[tuple[Draw, NDArray[np.int64]], int]:
+        """Return exactly ``count`` events inside the axes, and how many fell outside on the way."""
+        parts, where, missed, found, block = [], [], 0, 0, 0
+        shares = self._shares(part)
+        while found < count:
+            generator = streams(part, "events", str(block))
+            tries = min(BLOCK, 2 * (count - found) + 64)
+            drawn, pointing = self._draw(generator.multinomial(tries, shares), generator)
+            order = generator.permutation(tries)
+            inside = drawn.inside(self.observation.reconstructed)[order]
+            last = np.flatnonzero(inside)[count - found - 1] + 1 if inside.sum() >= count - found else tries
+            kept = order[:last][inside[:last]]
+            parts.append(drawn.take(kept))
+            where.append(pointing[kept])
+            found, missed, block = found + len(kept), missed + int(last - len(kept)), block + 1
+            if block > MOST_TRIES or (block > 100 and not found):
+                self._refuse(part)
+        return (_join(parts), np.concatenate(where) if where else np.zeros(0, np.int64)), missed
+
+    def draw_physical(self, norm: float, part: str, streams: Streams) -> tuple[tuple[Draw, NDArray[np.int64]], int]:
+        """Return what the flux times ``norm`` sends into the axes, and how many events fell outside."""
+        total = int(streams(part, "number").poisson(norm * self.expected.sum()))
+        parts, where, missed = [], [], 0
+        shares = self._shares(part)
+        for block, start in enumerate(range(0, total, BLOCK)):
+            generator = streams(part, "events", str(block))
+            drawn, pointing = self._draw(generator.multinomial(min(BLOCK, total - start), shares), generator)
+            inside = drawn.inside(self.observation.reconstructed)
+            parts.append(drawn.take(inside))
+            where.append(pointing[inside])
+            missed += int((~inside).sum())
+        return (_join(parts), np.concatenate(where) if where else np.zeros(0, np.int64)), missed
+
+    def _shares(self, part: str) -> NDArray[np.float64]:
+        if not self.expected.sum() > 0:
+            self._refuse(part)
+        return np.asarray(self.expected / self.expected.sum())
+
+    def _refuse(self, part: str) -> None:
+        found = "no event of it falls inside the reconstructed axes"
+        raise InputError("simulate", part, found, "a source that the field sees", "move the field, or leave it out")
+
+
+class _Background:
+    """Draws events of the residual background."""
+
+    def __init__(
+        self, observation: EventObservation, irfs: Sequence[Irf], rates: Sequence[NDArray[np.float64]]
+    ) -> None:
+        self.observation, self.irfs, self.rates = observation, irfs, rates
+        times = [pointing.live_time_s for pointing in observation.pointings]
+        self.expected = np.array([rate.sum() * time for rate, time in zip(rates, times, strict=True)])
+
+    def draw_detected(self, count: int, part: str, streams: Streams) -> tuple[tuple[Draw, NDArray[np.int64]], int]:
+        """Return exactly ``count`` events; background outside the axes is never drawn."""
+        if not self.expected.sum() > 0:
+            raise InputError(
+                "simulate", part, "no background in the field", "a response with background", "leave it out"
+            )
+        counts = streams(part, "pointings").multinomial(count, self.expected / self.expected.sum())
+        parts, where = [], []
+        for number, own in enumerate(counts):
+            pointing = self.observation.pointings[number]
+            for block, start in enumerate(range(0, int(own), BLOCK)):
+                size = min(BLOCK, int(own) - start)
+                generator = streams(part, "events", str(number), str(block))
+                rates, axes = self.rates[number], self.observation.reconstructed
+                parts.append(draw_background(self.irfs[number], axes, pointing, rates, size, generator))
+                where.append(np.full(size, number))
+        return (_join(parts), np.concatenate(where) if where else np.zeros(0, np.int64)), 0
+
+    def draw_physical(self, norm: float, part: str, streams: Streams) -> tuple[tuple[Draw, NDArray[np.int64]], int]:
+        """Return what ``norm`` times the declared background sends into the axes."""
+        count = int(streams(part, "number").poisson(norm * self.expected.sum()))
+        return self.draw_detected(count, part, streams)
+
+
+def _join(parts: list[Draw]) -> Draw:
+    return Draw.join(parts) if parts else Draw(*(np.zeros(0) for _ in range(6)))

@@ -1,0 +1,55 @@
+"""What a source sends: its flux in the bins of a grid of true coordinates, and from single points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Light"]
+
+Array = NDArray[np.float64]
+
+
+def _no_points() -> Array:
+    return np.zeros((0, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """Flux of one source.
+
+    With one row in place of E it is the share of the flux alone, and a spectrum multiplies it.
+
+    Parameters
+    ----------
+    cube : (E, J), flux within each bin of true energy and pixel, cm-2 s-1
+    points_deg : (P, 2), Galactic longitude and latitude of point sources, deg
+    point_flux : (P, E), their flux in the energy bins, cm-2 s-1
+    """
+
+    cube: Array
+    points_deg: Array = field(default_factory=_no_points)
+    point_flux: Array = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def __post_init__(self) -> None:
+        if not len(self.points_deg):
+            object.__setattr__(self, "point_flux", np.zeros((0, len(self.cube))))
+
+    @property
+    def total(self) -> Array:
+        """Flux in each energy bin, (E,), cm-2 s-1."""
+        return np.asarray(self.cube.sum(1) + self.point_flux.sum(0))
+
+    def __add__(self, other: Light) -> Light:
+        """Return the light of both."""
+        return Light(
+            self.cube + other.cube,
+            np.concatenate([self.points_deg, other.points_deg]),
+            np.concatenate([self.point_flux, other.point_flux]),
+        )
+
+    def with_spectrum(self, integrals: Array) -> Light:
+        """Return shares (one row) times the flux in each energy bin (E,), cm-2 s-1."""
+        return Light(integrals[:, None] * self.cube, self.points_deg, self.point_flux * integrals)
