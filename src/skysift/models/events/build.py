@@ -1,0 +1,177 @@
+"""From marginals and a configured model to a `MixtureModel`: known columns, and those that move with parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from skysift.models.events.dark_matter import make_map
+from skysift.models.events.lights import Finder, make_spectrum
+from skysift.models.events.parameters import full_names, make_source_prior, source_parameters
+from skysift.models.mixture import MixtureModel
+from skysift.models.mixture.densities import DensityTable, read_densities
+from skysift.models.mixture.norms import Norms
+from skysift.models.mixture.tree import Fractions
+from skysift.parameters import Parameter
+from skysift.parameters.priors import StandardNormal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from skysift.config.events import EventComponent, EventModel
+    from skysift.instruments.ctao.pointing import Axes
+    from skysift.models.events.columns import Column
+    from skysift.models.events.marginals import Marginals
+
+__all__ = ["build_mixture"]
+
+Values = Mapping[str, "Tensor"]
+#: From values of parameters (B, ...) to flux in energies (B, E), bins (B, E J) or factors in pixels (B, J).
+Flux = Callable[[Values], "Tensor"]
+
+
+def build_mixture(
+    model: EventModel, sources: Mapping[str, str], marginals: Marginals, true: Axes, find: Finder, device: str = "cpu"
+) -> MixtureModel:
+    """Return the model of one fit.
+
+    Parameters
+    ----------
+    model : its settings
+    sources : component to the name of its column
+    marginals : columns at the events
+    true : axes of true coordinates
+    find : where files of spectra are
+    device : where tensors live
+
+    Raises
+    ------
+    InputError : events that no component allows, or components that do not fit the marginals
+    """
+    names = list(model.components)
+    columns = {name: marginals.columns[sources[name]] for name in names}
+    movers = {name: _mover(name, part, columns[name], true, find, device) for name, part in model.components.items()}
+    further = [*source_parameters(model.components), *(item for mover in movers.values() for item in mover.latent)]
+    middle = {
+        item.name: item.prior.from_cube(torch.full((1, *item.cube_shape()), 0.5, dtype=torch.float64)).to(device)
+        for item in further
+    }
+    densities, totals = (
+        torch.stack(part, -1)[0] for part in zip(*(mover(middle) for mover in movers.values()), strict=True)
+    )
+    table, counts = read_densities((densities / totals).log().cpu(), names, marginals.counts, totals.cpu())
+    table, counts = DensityTable(*(part.to(device) for part in table if part is not None)), counts.to(device)
+    shares: Fractions | Norms
+    if model.likelihood == "extended":
+        shares = Norms.of(names, {name: _norm(part) for name, part in model.components.items()})
+    else:
+        tree = None if model.fractions.tree is None else _prune(model.fractions.tree)
+        shares = Fractions.of(names, tree, _concentration(model))
+    if not further:
+        return MixtureModel(shares, table, counts, warnings=marginals.warnings)
+
+    def at(values: Values) -> DensityTable:
+        rows = [mover(values) for mover in movers.values()]
+        batch = max(part.shape[0] for part, _ in rows)
+        density = torch.stack([part.expand(batch, -1) for part, _ in rows], -1)
+        total = torch.stack([part.expand(batch) for _, part in rows], -1)
+        scaled = density / total[:, None] * torch.exp(-table.offsets)[:, None]
+        return DensityTable(scaled, table.offsets, total)
+
+    return MixtureModel(shares, at, counts, tuple(further), warnings=marginals.warnings)
+
+
+def _norm(component: EventComponent) -> Any:  # noqa: ANN401 - a prior, or a number
+    norm = component.norm
+    if norm is None or norm.is_fixed:
+        return float(norm.value or 0.0) if norm is not None else 1.0
+    return make_source_prior(norm)
+
+
+def _prune(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tree in which a name that stands for one component alone is that component."""
+    pruned: dict[str, Any] = {}
+    for name, below in tree.items():
+        if isinstance(below, list) and len(below) == 1:
+            pruned[below[0]] = None
+        else:
+            pruned[name] = below if isinstance(below, list) else _prune(below)
+    return pruned
+
+
+def _concentration(model: EventModel) -> float | None:
+    """Return the concentration of every node, None for one that makes the leaves flat."""
+    concentration = model.fractions.dirichlet
+    return None if concentration == 1.0 else concentration
+
+
+@dataclass(frozen=True)
+class _Mover:
+    """Density (B, n) and total (B,) of one component at values of the parameters."""
+
+    density: Any
+    totals: Tensor
+    flux: Flux | None = None
+    latent: tuple[Parameter, ...] = ()
+
+    def __call__(self, values: Values) -> tuple[Tensor, Tensor]:
+        if self.flux is None:
+            return self.density[None], self.totals[None]
+        flux = self.flux(values)
+        density = flux @ self.density.T if self.density.layout == torch.strided else (self.density @ flux.T).T
+        return density, flux @ self.totals
+
+
+def _mover(name: str, component: EventComponent, column: Column, true: Axes, find: Finder, device: str) -> _Mover:
+    totals = torch.as_tensor(column.totals, dtype=torch.float64, device=device)
+    if column.kind == "fixed":
+        return _Mover(torch.as_tensor(column.density, device=device), totals)
+    if column.kind == "spectrum":
+        density = torch.as_tensor(np.ascontiguousarray(column.density), device=device)
+        return _Mover(density, totals, _spectrum_flux(name, component, true, find))
+    matrix: Any = column.density
+    density = torch.sparse_csr_tensor(
+        torch.as_tensor(matrix.indptr, dtype=torch.int64), torch.as_tensor(matrix.indices, dtype=torch.int64),
+        torch.as_tensor(matrix.data, dtype=torch.float64), size=matrix.shape, device=device,
+    )  # fmt: skip
+    if column.kind == "map":
+        return _Mover(density, totals, _map_flux(name, component, true, find))
+    from skysift.models.events.fields import make_field
+
+    field = make_field(component.modulate, true.grid)
+    latent = Parameter(f"{name}_field", StandardNormal(), (field.shape[1],), block="field")
+    projection = torch.as_tensor(field, device=device)
+    return _Mover(density, totals, lambda values: torch.exp(values[latent.name] @ projection.T), (latent,))
+
+
+def _own(name: str, component: EventComponent, values: Values) -> dict[str, Tensor | float]:
+    return {own: values[full] for own, full in full_names(component, name).items()}
+
+
+def _rows(values: Tensor) -> Tensor:
+    """Return values with a batch axis in front."""
+    return values if values.ndim > 1 else values[None]
+
+
+def _spectrum_flux(name: str, component: EventComponent, true: Axes, find: Finder) -> Flux:
+    edges = torch.tensor(true.energy.edges_tev)
+
+    def flux(values: Values) -> Tensor:
+        return _rows(make_spectrum(component, _own(name, component, values), find).integrals(edges))
+
+    return flux
+
+
+def _map_flux(name: str, component: EventComponent, true: Axes, find: Finder) -> Flux:
+    spectrum = _spectrum_flux(name, component, true, find)
+
+    def flux(values: Values) -> Tensor:
+        share = _rows(make_map(component, true.grid, _own(name, component, values)))
+        energy = spectrum(values)
+        return (energy[:, :, None] * share[:, None, :]).flatten(1)
+
+    return flux

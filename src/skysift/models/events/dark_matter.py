@@ -1,0 +1,104 @@
+"""Dark matter of a configuration: its J-factors on a grid, and photons per J-factor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skysift.errors import InputError
+from skysift.geometry import LonLatGrid
+from skysift.sky.dark_matter import profiles
+from skysift.sky.dark_matter.channels import Bergstrom, Channel, Line, interpret_channels
+from skysift.sky.dark_matter.flux import AnnihilationSpectrum, DecaySpectrum
+from skysift.sky.dark_matter.j_map import HaloGeometry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from skysift.config.events import EventComponent
+    from skysift.config.events.spectra import Profile as ProfileSettings
+    from skysift.config.events.spectra import Spectrum as SpectrumSettings
+    from skysift.sky.spectra import Spectrum
+
+__all__ = ["make_dark_spectrum", "make_map"]
+
+Values = Mapping[str, "Tensor | float"]
+FAMILIES: dict[str, type[Any]] = {
+    "gnfw": profiles.GeneralisedNfw,
+    "nfw": profiles.Nfw,
+    "einasto": profiles.Einasto,
+    "burkert": profiles.Burkert,
+    "moore": profiles.Moore,
+}
+SHAPE = {"gamma": "gamma", "alpha": "alpha", "beta": "beta", "r_s": "scale_kpc"}
+
+
+def make_map(component: EventComponent, grid: LonLatGrid, values: Values) -> Tensor:
+    """Return J-factors (GeV2 cm-5) or D-factors (GeV cm-2) of pixels, (J,) or (batch, J).
+
+    Parameters
+    ----------
+    component : settings, with a profile and a spectrum of annihilation or decay
+    grid : pixels
+    values : of free parameters of the profile, by short name; numbers or (batch,)
+    """
+    kind = "decay" if component.spectrum is not None and component.spectrum.kind == "decay" else "annihilation"
+    geometry = _geometry(grid.lon_edges_deg.tobytes(), grid.lat_edges_deg.tobytes())
+    return geometry.integrate(_profile(component.profile, values), kind)
+
+
+@lru_cache(maxsize=4)
+def _geometry(lon: bytes, lat: bytes) -> HaloGeometry:
+    return HaloGeometry.build(LonLatGrid(np.frombuffer(lon), np.frombuffer(lat)))
+
+
+def _profile(settings: ProfileSettings | None, values: Values) -> profiles.Profile:
+    if settings is None:
+        return profiles.Einasto()
+    shape = {}
+    for name, keyword in SHAPE.items():
+        prior = getattr(settings, name)
+        if name in values:
+            shape[keyword] = values[name]
+        elif prior is not None:
+            shape[keyword] = prior.value
+    common = {"local_density_gev_cm3": settings.density_gev_cm3, "distance_kpc": settings.distance_kpc}
+    made: profiles.Profile = FAMILIES[settings.kind](**shape, **common, core_kpc=settings.core_kpc)
+    return made
+
+
+def make_dark_spectrum(settings: SpectrumSettings, values: Values, find: Callable[[str | None, str], Path]) -> Spectrum:
+    """Return the flux per J- or D-factor, at values of the mass."""
+    name = settings.channel or "bergstrom"
+    mass = values["mass"] if "mass" in values else settings.mass.numbers[0]  # type: ignore[union-attr]  # validated
+    channels = {name: _channel(settings, name, find)}
+    if settings.kind == "decay":
+        return DecaySpectrum(channels, mass)
+    return AnnihilationSpectrum(channels, mass)
+
+
+def _channel(settings: SpectrumSettings, name: str, find: Callable[[str | None, str], Path]) -> Channel:
+    if settings.file is None:
+        return Bergstrom() if name == "bergstrom" else Line()
+    return _read_channel(find(settings.file, "channel spectra"), name)
+
+
+@lru_cache(maxsize=4)
+def _read_channel(path: Path, name: str) -> Channel:
+    """Return one channel of a text table: a header of names, then rows of mass, log10 x and dN/dlog10 x."""
+    with path.open(encoding="utf-8") as lines:
+        head = lines.readline().lstrip("#").split()
+    try:
+        rows = np.loadtxt(path, skiprows=1, ndmin=2)
+    except ValueError as error:
+        wanted = "a line of names, then rows of numbers: mass, log10 x, one column per channel"
+        raise InputError(path, "table", str(error), wanted, "mend the table") from None
+    return interpret_channels(head, rows, [name], str(path))[name]
+
+

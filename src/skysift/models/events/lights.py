@@ -1,0 +1,191 @@
+"""From components of a configuration to their light on the grid of true coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from skysift.errors import InputError, nearest
+from skysift.sky import shapes
+from skysift.sky.light import Light
+from skysift.sky.spectra import BrokenPowerLaw, ExponentialCutoff, LogParabola, PowerLaw, Spectrum, TableSpectrum
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from skysift.config.events import EventComponent
+    from skysift.config.events.spectra import Spectrum as SpectrumSettings
+    from skysift.geometry import LonLatGrid
+    from skysift.instruments.ctao.pointing import Axes
+
+__all__ = ["Finder", "make_light", "make_share", "make_spectrum"]
+
+#: From the name of a file, and what it is for, to its place.
+Finder = Callable[[str | None, str], Path]
+Values = Mapping[str, "Tensor | float"]
+DEG2_PER_SR = (180.0 / np.pi) ** 2
+SHELL_INNER = 0.95
+
+
+def make_light(
+    component: EventComponent, axes: Axes, window: LonLatGrid, find: Finder, middle: Values | None = None
+) -> Light:
+    """Return the light of a component whose parameters are known.
+
+    Parameters
+    ----------
+    component : its settings
+    axes : of true coordinates
+    window : field over which diffuse shapes have mean one
+    find : where files are
+    middle : values of its free parameters, by their short name
+
+    Raises
+    ------
+    InputError : a file that is absent or wrong, a source that the catalogue lacks, a map that does not cover the grid
+    """
+    if component.sky in ("hgps", "synthetic_catalogue"):
+        return _catalogue_light(component, axes, find)
+    share = make_share(component, axes.grid, window, find, middle or {})
+    spectrum = make_spectrum(component, middle or {}, find)
+    return share.with_spectrum(spectrum.integrals(torch.tensor(axes.energy.edges_tev)).numpy())
+
+
+def make_share(component: EventComponent, grid: LonLatGrid, window: LonLatGrid, find: Finder, values: Values) -> Light:
+    """Return where a component shines, as one row: shares of its flux, or for dark matter J-factors in GeV2 cm-5."""
+    sky = component.sky
+    if sky == "point":
+        lon, lat = component.center_deg or (0.0, 0.0)
+        return Light(np.zeros((1, grid.size)), np.array([[lon, lat]]), np.ones((1, 1)))
+    if sky == "isotropic":
+        return Light(grid.areas_deg2[None] / DEG2_PER_SR)
+    if sky in ("fermi_diffuse", "synthetic_diffuse"):
+        return Light(_diffuse(component, grid, window, find)[None])
+    if sky == "template":
+        from skysift.models.events.maps import read_template
+
+        return Light(read_template(find(component.file, "template"), grid)[None])
+    if sky == "dark_matter":
+        from skysift.models.events.dark_matter import make_map
+
+        return Light(make_map(component, grid, values).numpy()[None])
+    return Light(_shape(component).integrate(grid)[None])
+
+
+def _shape(component: EventComponent) -> shapes.Shape:
+    lon, lat = component.center_deg or (0.0, 0.0)
+    size = component.size_deg or 0.0
+    inner = component.inner_deg if component.inner_deg is not None else SHELL_INNER * size
+    if component.sky == "gaussian":
+        return shapes.Gaussian(lon, lat, size, component.elongation, component.angle_deg)
+    if component.sky == "disk":
+        return shapes.Disk(lon, lat, size, component.elongation, component.angle_deg)
+    return (shapes.Ring if component.sky == "ring" else shapes.Shell)(lon, lat, inner, size)
+
+
+def make_spectrum(component: EventComponent, values: Values, find: Finder) -> Spectrum:
+    """Return the spectrum of a component at values of its free parameters (batch,), by short name.
+
+    That of a diffuse model without settings is its own; dark matter's is photons TeV-1 per J-factor.
+    """
+    settings = component.spectrum
+    if settings is None:
+        from skysift.sky.diffuse import GAGGERO_INDEX, GAGGERO_NORM
+
+        return PowerLaw(GAGGERO_NORM, GAGGERO_INDEX, 1.0)
+    if settings.kind in ("annihilation", "decay"):
+        from skysift.models.events.dark_matter import make_dark_spectrum
+
+        return make_dark_spectrum(settings, values, find)
+    return _plain_spectrum(settings, values, find)
+
+
+def number(settings: object, name: str, values: Values) -> Tensor | float:
+    """Return the value of a parameter: the one given, else the fixed one."""
+    if name in values:
+        return values[name]
+    prior = getattr(settings, "break_energy" if name == "break" else name)
+    fixed: float = prior.value if hasattr(prior, "value") else prior.numbers[0]
+    return fixed
+
+
+def _plain_spectrum(settings: SpectrumSettings, values: Values, find: Finder) -> Spectrum:
+    norm, pivot = settings.norm, settings.pivot_tev
+    match settings.kind:
+        case "power_law":
+            return PowerLaw(norm, number(settings, "index", values), pivot)
+        case "broken_power_law":
+            edge = number(settings, "break", values)
+            below, above = number(settings, "index", values), number(settings, "index_2", values)
+            # the norm is that at the pivot, below the break
+            at_break = norm * (torch.as_tensor(edge, dtype=torch.float64) / pivot) ** (-torch.as_tensor(below))
+            return BrokenPowerLaw(at_break, below, above, edge)
+        case "cutoff":
+            cutoff = torch.as_tensor(number(settings, "cutoff", values), dtype=torch.float64)
+            return ExponentialCutoff(norm, number(settings, "index", values), pivot, 1.0 / cutoff)
+        case "log_parabola":
+            return LogParabola(norm, number(settings, "index", values), number(settings, "curvature", values), pivot)
+    table = _read_table(find(settings.file, "spectrum"))
+    return TableSpectrum(table[:, 0], table[:, 1], 1.0)
+
+
+def _read_table(path: Path) -> NDArray[np.float64]:
+    try:
+        table = np.loadtxt(path, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise InputError(path, "table", str(error), "two columns of numbers: TeV, TeV-1 cm-2 s-1", "mend it") from None
+    if table.shape[1] != 2:
+        raise InputError(path, "columns", table.shape[1], "2: energy in TeV, density in TeV-1 cm-2 s-1", "mend it")
+    return table
+
+
+def _diffuse(component: EventComponent, grid: LonLatGrid, window: LonLatGrid, find: Finder) -> NDArray[np.float64]:
+    """Return the integral of a diffuse shape, mean one, over each pixel, sr."""
+    from skysift.sky import diffuse
+
+    if component.sky == "synthetic_diffuse":
+        shape = diffuse.synthetic_diffuse(grid, window)
+    else:
+        from skysift.models.events.maps import read_diffuse
+
+        shape = read_diffuse(find(component.file, "diffuse"), grid, window)
+    return np.asarray(shape * grid.areas_deg2 / DEG2_PER_SR)
+
+
+def _catalogue_light(component: EventComponent, axes: Axes, find: Finder) -> Light:
+    from skysift.sky.catalogue import synthetic_catalogue
+
+    if component.sky == "synthetic_catalogue":
+        sources = synthetic_catalogue()
+        place = "synthetic catalogue"
+    else:
+        from skysift.models.events.maps import read_catalogue
+
+        path = find(component.file, "catalogue")
+        sources, place = read_catalogue(path), str(path)
+    names = [source.name for source in sources]
+    chosen = names if component.sources is None else component.sources
+    for name in chosen:
+        if name not in names:
+            raise InputError(place, "sources", name, "the name of a source", nearest(name, names))
+    total = Light(np.zeros((axes.energy.size, axes.grid.size)))
+    edges = torch.tensor(axes.energy.edges_tev)
+    for source in sources:
+        if source.name not in chosen:
+            continue
+        flux = source.spectrum.integrals(edges).numpy()
+        for weight, shape in source.components:
+            if isinstance(shape, shapes.Point):
+                if axes.grid.find(shape.lon_deg, shape.lat_deg) >= 0:
+                    place_deg = np.array([[shape.lon_deg, shape.lat_deg]])
+                    total = total + Light(np.zeros_like(total.cube), place_deg, weight * flux[None])
+            else:
+                share = shape.integrate(axes.grid)
+                if share.any():
+                    total = total + Light(weight * flux[:, None] * share)
+    return total
