@@ -3,7 +3,15 @@
 from skysift.config.analysis import OBSERVED, Analysis
 from skysift.config.components import Component, Model
 from skysift.config.events import EventAnalysis
-from skysift.config.loading import AnyAnalysis, load, load_slice, resolve, verify_round_trip
+from skysift.config.loading import (
+    AnyAnalysis,
+    AnyReportSlice,
+    kind_of,
+    load,
+    load_slice,
+    resolve,
+    verify_round_trip,
+)
 from skysift.config.modulation import Modulation
 from skysift.config.observation import Observation
 from skysift.config.priors import Prior
@@ -16,6 +24,7 @@ __all__ = [
     "OBSERVED",
     "Analysis",
     "AnyAnalysis",
+    "AnyReportSlice",
     "Component",
     "ConfigurationError",
     "EventAnalysis",
@@ -32,6 +41,7 @@ __all__ = [
     "SidebandsSlice",
     "SimulateSlice",
     "config_digest",
+    "kind_of",
     "load",
     "load_slice",
     "resolve",

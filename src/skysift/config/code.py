@@ -11,10 +11,12 @@ __all__ = ["ROOMS", "code_digest"]
 _PACKAGE = Path(__file__).parent.parent
 _BASE = ("__init__.py", "errors.py", "config", "storage")
 _MODEL = ("streams.py", "contract.py", "geometry", "parameters", "sky", "instruments", "likelihoods", "models")
+_EVENTS = (*_MODEL, "steps/events/sources.py")
+_RESPONSE = ("geometry", "sky", "instruments", "steps/events/sources.py")
 _RECIPE = ("inference", "steps/progress.py", "steps/recipe.py", "steps/results.py")
 _GATHERING = ("diagnostics", "steps/calibrate.py", "steps/gather.py")
 _PAGE = (
-    "plots", "steps/report_answers.py", "steps/report_figures.py", "steps/report_maps.py", "steps/report_page.py",
+    "plots", "steps/report_answers.py", "steps/report_events.py", "steps/report_figures.py", "steps/report_maps.py", "steps/report_page.py",
     "steps/report_pictures.py", "steps/report_verdicts.py", "steps/tables.py",
 )  # fmt: skip
 
@@ -26,6 +28,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "fit": (*_BASE, *_MODEL, *_RECIPE, "steps/device.py"),
     "diagnose": (*_BASE, *_MODEL, *_RECIPE, "diagnostics"),
     "sidebands": (*_BASE, *_MODEL, "inference", "steps/device.py"),
+    "events/prepare": (*_BASE, *_RESPONSE, "models"),
+    "events/observe": (*_BASE, "geometry", "sky", "instruments"),
+    "events/simulate": (*_BASE, *_EVENTS),
+    "events/marginalise": (*_BASE, *_RESPONSE, "models"),
+    "events/gather": (*_BASE, "models"),
+    "events/fit": (*_BASE, *_EVENTS, "inference", "steps/progress.py", "steps/results.py", "steps/device.py"),
+    "events/diagnose": (*_BASE, *_EVENTS),
     "systematics": ("__init__.py", "errors.py", "storage", "streams.py", "parameters"),
     "tables": (*_BASE, *_GATHERING),
     "report": (*_BASE, "geometry", *_GATHERING, *_PAGE),

@@ -12,7 +12,14 @@ from skysift.config.analysis import Analysis
 from skysift.config.checks import find_contradictions
 from skysift.config.events.analysis import EventAnalysis
 from skysift.config.events.checks import find_event_contradictions
-from skysift.config.events.slices import EVENT_SLICES
+from skysift.config.events.slices import (
+    EVENT_SLICES,
+    EventFitSlice,
+    EventObservationSlice,
+    EventReportSlice,
+    EventSimulateSlice,
+    MarginaliseSlice,
+)
 from skysift.config.merge import merge_documents
 from skysift.config.problems import explain, raise_problems
 from skysift.config.reader import Document, read_yaml, read_yaml_text
@@ -28,9 +35,10 @@ from skysift.config.slices import (
 from skysift.config.writer import plain, yaml_text
 from skysift.errors import InputError, SkysiftError
 
-__all__ = ["AnyAnalysis", "load", "load_slice", "resolve", "verify_round_trip"]
+__all__ = ["AnyAnalysis", "AnyReportSlice", "kind_of", "load", "load_slice", "resolve", "verify_round_trip"]
 
 AnyAnalysis = Analysis | EventAnalysis
+AnyReportSlice = ReportSlice | EventReportSlice
 _Part = TypeVar("_Part", bound=Section)
 
 
@@ -110,23 +118,43 @@ def load_slice(path: Path | str, kind: Literal["fit"]) -> FitSlice: ...
 def load_slice(path: Path | str, kind: Literal["sidebands"]) -> SidebandsSlice: ...
 @overload
 def load_slice(path: Path | str, kind: Literal["report"]) -> ReportSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["events/observation"]) -> EventObservationSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["events/simulate"]) -> EventSimulateSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["events/marginalise"]) -> MarginaliseSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["events/fit"]) -> EventFitSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["events/report"]) -> EventReportSlice: ...
 def load_slice(path: Path | str, kind: str | type[Section]) -> Section:
     """Return the slice of the configuration that one step reads.
 
     Parameters
     ----------
     path : file written by the workflow, ``results/<run>/config/<slice>.yaml``
-    kind : the class of the slice, or its name: ``observation``, ``simulate``, ``fit``, ``sidebands``, ``report``
+    kind : the class of the slice, or its name: ``observation``, ``simulate``, ``fit``, ``sidebands``, ``report``;
+        ``events/observation`` and so on for event analyses
 
     Raises
     ------
     InputError : not the file of such a slice
     """
+    known = SLICES | {f"events/{name}": part for name, part in EVENT_SLICES.items()}
+    return _validate(known[kind] if isinstance(kind, str) else kind, read_yaml(Path(path)))
+
+
+def kind_of(path: Path | str) -> str:
+    """Return of which kind of analysis a configuration, or a slice of one, is: ``maps`` or ``events``.
+
+    Raises
+    ------
+    InputError : a file that is not plain YAML
+    """
     document = read_yaml(Path(path))
-    if isinstance(kind, str):
-        is_of_events = isinstance(document.data, dict) and document.data.get("kind") == "events"
-        kind = {**SLICES, **(EVENT_SLICES if is_of_events else {})}[kind]
-    return _validate(kind, document)
+    is_slice = isinstance(document.data, dict) and document.data.get("kind") == EventAnalysis.kind
+    return EventAnalysis.kind if is_slice or _is_of_events(document) else Analysis.kind
 
 
 def verify_round_trip(analysis: AnyAnalysis) -> str:

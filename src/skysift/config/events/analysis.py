@@ -105,10 +105,11 @@ class EventAnalysis(Run):
     def chunk_count(self, data: str) -> int:
         """Return into how many chunks the events of a data set are cut; binned events are one."""
         if self.model.binned or self.chunks is None:
-            return 1 if self.model.binned else max(1, -(-self._expected_events(data) // EVENTS_PER_CHUNK))
+            return 1 if self.model.binned else max(1, -(-self.expected_events(data) // EVENTS_PER_CHUNK))
         return self.chunks
 
-    def _expected_events(self, data: str) -> int:
+    def expected_events(self, data: str) -> int:
+        """Return about how many events a data set has; 1 where nobody knows."""
         if self.simulate is None:
             return 1
         events = self.simulate.sets[data.rpartition("-")[0]].events

@@ -162,6 +162,11 @@ class EventComponent(Section):
         return {name: prior for name, prior in both.items() if name not in self.share}
 
     @property
+    def template(self) -> str:
+        """What it is, in a word."""
+        return self.sky or str(self.instrument)
+
+    @property
     def moves(self) -> bool:
         """Whether fitted parameters change where the source shines, rather than its spectrum alone."""
         profile = self.profile.priors if self.profile is not None else {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from skysift.config.engines import EngineStep
 from skysift.config.events.components import EventComponent, EventModel
 from skysift.config.events.observation import EventObservation
 from skysift.config.events.simulate import EventSet
-from skysift.config.scalars import ComponentName, Integer, Name, PositiveInteger
+from skysift.config.scalars import ComponentName, Integer, Name, PositiveInteger, Real
 from skysift.config.section import REQUIRED, Section, key
 
 if TYPE_CHECKING:
@@ -105,22 +105,39 @@ class EventFitSlice(EventSlice):
     sequence: list[EngineStep] = key(REQUIRED, "engines in a row", example=["laplace"])
 
 
+class TrueNumber(Section):
+    """One component of a simulated event list.
+
+    Attributes
+    ----------
+    norm : its true number of events, fraction or norm
+    """
+
+    norm: Real = key(REQUIRED, "events, fraction or norm", example=750)
+
+
 class EventReportSlice(EventSlice):
-    """What the gathering steps read.
+    """What the gathering steps read; the names are those of the slice of counts maps.
 
     Attributes
     ----------
     run, seed : of the analysis
     data : names of all data sets
     fits : name of each fit to its data sets
-    models : name of each fit to its `EventModel`
-    truth : set to `EventSet`; empty when observed events are fitted
+    models : name of each fit to its components: name to `EventComponent`
+    truth : set to component to what was drawn; empty when observed events are fitted
     """
 
     data: list[Name] = key(REQUIRED, "all data sets", example=["observed"])
     fits: dict[Name, list[Name]] = key(REQUIRED, "data sets of each fit", example={"quick": ["observed"]})
-    models: dict[Name, EventModel] = key(REQUIRED, "model of each fit", example={})
-    truth: dict[Name, EventSet] = key(None, "what was drawn", example={}, default_factory=dict)
+    models: dict[Name, dict[ComponentName, EventComponent]] = key(REQUIRED, "components of each fit", example={})
+    truth: dict[Name, dict[Name, TrueNumber]] = key(None, "what was drawn", example={}, default_factory=dict)
+
+    # An event analysis has no tempered recipes, no sidebands, and no component that stands above the others.
+    tempered: ClassVar[tuple[str, ...]] = ()
+    sideband_fits: ClassVar[tuple[str, ...]] = ()
+    sideband_regions: ClassVar[tuple[str, ...]] = ()
+    signal: ClassVar[None] = None
 
 
 EVENT_SLICES: dict[str, type[Section]] = {
@@ -162,7 +179,17 @@ def make_slices(analysis: EventAnalysis) -> dict[str, Section]:
         **common,
         data=analysis.all_data(),
         fits=analysis.fit_data(),
-        models={name: analysis.model_of(name) for name in analysis.fits},
-        truth=dict(sets),
+        models={name: analysis.model_of(name).components for name in analysis.fits},
+        truth={name: _truth(chosen, analysis) for name, chosen in sets.items()},
     )
     return slices
+
+
+def _truth(chosen: EventSet, analysis: EventAnalysis) -> dict[str, TrueNumber]:
+    if isinstance(chosen.events, dict):
+        numbers = chosen.events
+    elif chosen.events == "physical":
+        numbers = dict.fromkeys(analysis.model.components, 1.0) | chosen.truth
+    else:
+        numbers = chosen.truth
+    return {name: TrueNumber(norm=number) for name, number in numbers.items()}
