@@ -82,8 +82,20 @@ def _option(flags: str, kind: click.ParamType[object], text: str) -> click.Optio
 
 
 CONFIG = _option("--config", ReadableFile(), "Configuration, or the slice of it that this step reads (YAML).")
-OBSERVATION = _option("--observation", ReadableFile(), "Pixels, exposure, templates, made by `prepare` (HDF5).")
-DATA = _option("--data", ReadableFile(), "Counts, made by `observe` or `simulate` (HDF5).")
+OBSERVATION = _option("--observation", ReadableFile(), "Axes, exposure, sources, made by `prepare` (HDF5).")
+DATA = _option(
+    "--data", ReadableFile(), "Counts or events, made by `observe` or `simulate`; marginals of events (HDF5)."
+)
+POINTING = _option("--pointing", click.IntRange(0), "Number of the pointing, from 0.")
+RESPONSE = _option("--response", ReadableFile(), "Responses made by `response`, one per pointing (HDF5).")
+RESPONSES = click.Option(
+    ["--response"],
+    type=ReadableFile(),
+    multiple=True,
+    help="For events: responses made by `response`, one per pointing (HDF5).",
+)
+CHUNK = _option("--chunk", click.STRING, "Chunk of the events and number of chunks, such as 0/8.")
+MARGINALS = _option("--marginals", ReadableFile(), "Files made by `marginalise`, one per chunk (HDF5).")
 DATA_NAME = _option("--data", click.STRING, "Name of the simulated data set, such as simulated-000.")
 FIT = _option("--fit", click.STRING, "Name of the fit whose model is evaluated.")
 POSTERIOR = _option("--posterior", ReadableFile(), "Posterior, made by `fit` (NetCDF).")
@@ -100,7 +112,7 @@ THREADS = click.Option(
     help="Threads of the numerical libraries (otherwise $OMP_NUM_THREADS decides).",
 )
 OUT = _option("--out", WritablePath(), "The file to write; it appears whole or not at all.")
-OUT_DIR = _option("--out-dir", WritablePath(folder=True), "The folder to write the tables to.")
+OUT_DIR = _option("--out-dir", WritablePath(folder=True), "The folder to write to.")
 FILES = click.Argument(["files"], nargs=-1, required=True, type=ReadableFile())
 NAMES = click.Argument(["names"], nargs=-1)
 WRITE = click.Option(["--write"], is_flag=True, help="Write them in place of comparing; run in the repository.")
@@ -111,12 +123,34 @@ def _run(step: str, /, **options: object) -> None:
     importlib.import_module(f"skysift.steps.{step}").run(**options)
 
 
-def _run_systematics(spurious: Path, more: tuple[Path, ...], **options: object) -> None:
-    _run("systematics", spurious=[spurious, *more], **options)
+def _run_kind(step: str, /, **options: object) -> None:
+    """Run the step of the kind of analysis that the configuration is of."""
+    from skysift.config import kind_of
+
+    is_events = kind_of(options["config"]) == "events"  # type: ignore[arg-type]  # a path
+    if not is_events:
+        options.pop("response", None)
+    _run(f"events.{step}" if is_events else step, **options)
+
+
+def _run_listed(step: str, name: str, /, **options: object) -> None:
+    """Run a step whose option ``name`` takes several files: those after the first are arguments."""
+    more = options.pop("more")
+    _run(step, **{**options, name: [options[name], *more]})  # type: ignore[misc]  # a tuple of paths
+
+
+#: Steps whose module depends on the kind of analysis, and steps with an option that takes several files.
+OF_KIND = ("prepare", "observe", "simulate", "fit", "diagnose", "evaluate")
+LISTED = {"systematics": ("systematics", "spurious"), "marginalise": ("events.marginalise", "response"),
+          "gather": ("events.gather", "marginals")}  # fmt: skip
 
 
 def _command(name: str, text: str, params: list[click.Parameter], example: str) -> click.Command:
-    callback = _run_systematics if name == "systematics" else partial(_run, name)
+    callback = partial(_run_kind if name in OF_KIND else _run, name)
+    if name in LISTED:
+        callback = partial(_run_listed, *LISTED[name])
+    elif name in ("response", "export"):
+        callback = partial(_run, f"events.{name}")
     return click.Command(name, params=params, callback=callback, help=_help(text, example))
 
 
@@ -148,6 +182,28 @@ COMMANDS = (
            --out results/R/data/simulated-000.h5""",
     ),
     _command(
+        "response",
+        "Evaluate an instrument response at the bins of an observation.",
+        [CONFIG, OBSERVATION, POINTING, THREADS, OUT],
+        """skysift response --config results/R/config/observation.yaml \\
+           --observation results/R/observation.h5 --pointing 0 --out results/cache/response-0.h5""",
+    ),
+    _command(
+        "marginalise",
+        "Compute the density of every source at events.",
+        [CONFIG, OBSERVATION, RESPONSE, DATA, CHUNK, MORE, THREADS, OUT],
+        """skysift marginalise --config results/R/config/marginalise.yaml \\
+           --observation results/R/observation.h5 --response results/cache/response-0.h5 \\
+           --data results/R/data/simulated-000.h5 --chunk 0/1 --out results/R/marginals/simulated-000.h5""",
+    ),
+    _command(
+        "gather",
+        "Join the chunks of one event list.",
+        [CONFIG, MARGINALS, MORE, THREADS, OUT],
+        """skysift gather --config results/R/config/marginalise.yaml \\
+           --marginals results/R/marginals/simulated-000/*.h5 --out results/R/marginals/simulated-000.h5""",
+    ),
+    _command(
         "fit",
         "Run the engines of one fit on one data set.",
         [CONFIG, OBSERVATION, DATA, THREADS, OUT],
@@ -158,7 +214,7 @@ COMMANDS = (
     _command(
         "diagnose",
         "Compare the data with posterior predictions.",
-        [CONFIG, OBSERVATION, DATA, POSTERIOR, THREADS, OUT],
+        [CONFIG, OBSERVATION, DATA, POSTERIOR, RESPONSES, THREADS, OUT],
         """skysift diagnose --config results/R/config/fit-mvn.yaml \\
            --observation results/R/observation.h5 --data results/R/data/observed.h5 \\
            --posterior results/R/fits/mvn/observed.nc \\
@@ -179,6 +235,13 @@ COMMANDS = (
         """skysift systematics --posterior results/R/fits/mvn/observed.nc \\
            --spurious results/R/sidebands/mvn/observed/*.h5 \\
            --out results/R/fits/mvn_sidebands/observed.nc""",
+    ),
+    _command(
+        "export",
+        "Write event lists as other tools read them (GADF FITS).",
+        [OBSERVATION, DATA, THREADS, OUT_DIR],
+        """skysift export --observation results/R/observation.h5 --data results/R/data/simulated-000.h5 \\
+           --out-dir events""",
     ),
     _command(
         "tables",

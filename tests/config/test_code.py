@@ -1,5 +1,6 @@
 """The table of rooms that each step imports, held against the imports themselves; and the digest's cost."""
 
+import re
 import time
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def imports():
 
 def rooms_of(imports, step):
     """Return the rooms of every module that a step imports, at any depth, lazily or not."""
-    modules = imports.find_upstream_modules(f"skysift.steps.{step}") | {"skysift"}
+    module = f"skysift.steps.{step.replace('/', '.')}"
+    modules = imports.find_upstream_modules(module) | {"skysift"}
     return {room_of(name) for name in modules}
 
 
@@ -28,7 +30,7 @@ def room_of(module):
     if not parts:
         return "__init__.py"
     if parts[0] == "steps" and len(parts) > 1:
-        return f"steps/{parts[1]}.py"
+        return f"{'/'.join(parts)}.py"
     return parts[0] if (PACKAGE / parts[0]).is_dir() else f"{parts[0]}.py"
 
 
@@ -40,7 +42,8 @@ def test_table_names_exactly_the_rooms_that_a_step_imports(imports, step):
 
 def test_table_has_every_step_of_the_workflow():
     rules = (PACKAGE.parent.parent / "workflow" / "rules").glob("*.smk")
-    used = {part.split('"')[1] for file in rules for part in file.read_text().split("code_digest(")[1:]}
+    digests = [part for file in rules for part in re.findall(r'code_digest\(f?"([^"]+)"\)', file.read_text())]
+    used = {part.replace("{KIND}", kind) for part in digests for kind in ("", "events/")}
     assert used == set(ROOMS)
 
 

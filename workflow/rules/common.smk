@@ -2,9 +2,15 @@
 RUN = f"results/{analysis.run}"
 DATA_OF_FIT = analysis.fit_data()
 DATA = analysis.all_data()
-SIDEBAND_REGIONS = analysis.sideband_regions()
-SIDEBAND_FITS = analysis.sideband_fits()
-MAPS_MB = maps_memory_mb(analysis)
+IS_EVENTS = analysis.kind == "events"
+SIDEBAND_REGIONS = [] if IS_EVENTS else analysis.sideband_regions()
+SIDEBAND_FITS = [] if IS_EVENTS else analysis.sideband_fits()
+PREPARE_MB = event_memory_mb(analysis) if IS_EVENTS else maps_memory_mb(analysis)
+POINTINGS = len(analysis.observation.pointings) if IS_EVENTS else 0
+RESPONSES = [f"results/cache/response-{plan_response(analysis.observation, k)}.h5" for k in range(POINTINGS)]
+# What a fit compares its model with, and where the steps of this kind of analysis are.
+FIT_DATA = f"{RUN}/{'marginals' if IS_EVENTS else 'data'}/{{data}}.h5"
+KIND = "events/" if IS_EVENTS else ""
 
 # In a subshell before `||`, so that the page is tried also when the tables fail.
 PAGE_OF_WHAT_EXISTS = (
@@ -22,6 +28,18 @@ def one_of(names):
 def over_fits(pattern):
     """Fill in every pair of a fit and a data set that it is for."""
     return [pattern.format(fit=fit, data=data) for fit, names in DATA_OF_FIT.items() for data in names]
+
+
+def fit_mb(wildcards, attempt):
+    """Memory of a fit."""
+    needed = PREPARE_MB if IS_EVENTS else fit_memory_mb(analysis, wildcards.fit)
+    return needed * attempt
+
+
+def fit_time(wildcards, attempt):
+    """Wall time of a fit, in minutes."""
+    needed = event_fit_minutes if IS_EVENTS else fit_minutes
+    return needed(analysis, wildcards.fit) * attempt
 
 
 def posteriors(wildcards):

@@ -5,8 +5,9 @@ rule diagnose:
     input:
         config=f"{RUN}/config/fit-{{fit}}.yaml",
         observation=f"{RUN}/observation.h5",
-        data=f"{RUN}/data/{{data}}.h5",
+        data=FIT_DATA,
         posterior=f"{RUN}/fits/{{fit}}/{{data}}.nc",
+        response=RESPONSES,
     output:
         f"{RUN}/predictive/{{fit}}/{{data}}.h5",
     log:
@@ -15,10 +16,11 @@ rule diagnose:
         "../../envs/skysift.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: fit_memory_mb(analysis, wildcards.fit) * attempt,
+        mem_mb=fit_mb,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
-        code=code_digest("diagnose"),
+        code=code_digest(f"{KIND}diagnose"),
+        response=lambda wildcards, input: [f"--response {path}" for path in input.get("response", [])],
     shell:
         "skysift diagnose --config {input.config} --observation {input.observation} --data {input.data}"
-        " --posterior {input.posterior} --out {output} > {log} 2>&1"
+        " --posterior {input.posterior} {params.response} --out {output} > {log} 2>&1"

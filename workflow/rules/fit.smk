@@ -5,7 +5,7 @@ rule fit:
     input:
         config=f"{RUN}/config/fit-{{fit}}.yaml",
         observation=f"{RUN}/observation.h5",
-        data=f"{RUN}/data/{{data}}.h5",
+        data=FIT_DATA,
     output:
         f"{RUN}/fits/{{fit}}/{{data}}.nc",
     log:
@@ -16,10 +16,10 @@ rule fit:
         "../../envs/skysift.yaml"
     threads: analysis.threads
     resources:
-        mem_mb=lambda wildcards, attempt: fit_memory_mb(analysis, wildcards.fit) * attempt,
-        runtime=lambda wildcards, attempt: fit_minutes(analysis, wildcards.fit) * attempt,
+        mem_mb=fit_mb,
+        runtime=fit_time,
     params:
-        code=code_digest("fit"),
+        code=code_digest(f"{KIND}fit"),
     shell:
         "skysift fit --config {input.config} --observation {input.observation} --data {input.data}"
         " --threads {threads} --out {output} > {log} 2>&1"

@@ -12,9 +12,9 @@ rule prepare:
         "../../envs/skysift.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: MAPS_MB * attempt,
+        mem_mb=lambda wildcards, attempt: PREPARE_MB * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        code=code_digest("prepare"),
+        code=code_digest(f"{KIND}prepare"),
     shell:
         "skysift prepare --config {input.config} --out {output} > {log} 2>&1"

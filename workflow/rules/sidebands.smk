@@ -16,8 +16,8 @@ rule sidebands:
         "../../envs/skysift.yaml"
     threads: analysis.threads
     resources:
-        mem_mb=lambda wildcards, attempt: fit_memory_mb(analysis, wildcards.fit) * attempt,
-        runtime=lambda wildcards, attempt: fit_minutes(analysis, wildcards.fit) * attempt,
+        mem_mb=fit_mb,
+        runtime=fit_time,
     params:
         code=code_digest("sidebands"),
     shell:

@@ -13,10 +13,10 @@ rule observe:
         "../../envs/skysift.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: MAPS_MB * attempt,
+        mem_mb=lambda wildcards, attempt: PREPARE_MB * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        code=code_digest("observe"),
+        code=code_digest(f"{KIND}observe"),
     shell:
         "skysift observe --config {input.config} --observation {input.observation} --out {output} > {log} 2>&1"
 
@@ -33,10 +33,10 @@ rule simulate:
         "../../envs/skysift.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: MAPS_MB * attempt,
+        mem_mb=lambda wildcards, attempt: PREPARE_MB * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        code=code_digest("simulate"),
+        code=code_digest(f"{KIND}simulate"),
     shell:
         "skysift simulate --config {input.config} --observation {input.observation}"
         " --data {wildcards.set}-{wildcards.replicate} --out {output} > {log} 2>&1"

@@ -14,7 +14,7 @@ from skysift.steps.gather import FitRecord, find_prior, find_truth, set_of
 from skysift.storage.hdf5 import open_reader
 
 if TYPE_CHECKING:
-    from skysift.config import ReportSlice
+    from skysift.config import AnyReportSlice
     from skysift.diagnostics.priors import PriorDensity
 
 __all__ = ["CALIBRATION_COLUMNS", "calibrate", "find_peak", "read_scores"]
@@ -78,7 +78,7 @@ def read_scores(run_dir: Path, fit: str, data: str) -> Mapping[str, Any]:
         return {}
 
 
-def calibrate(run_dir: Path, settings: ReportSlice, records: Iterable[FitRecord]) -> list[Row]:
+def calibrate(run_dir: Path, settings: AnyReportSlice, records: Iterable[FitRecord]) -> list[Row]:
     """Return one row per simulated set, quantity with a truth, and fit; the bare prior comes first.
 
     Parameters
@@ -103,12 +103,12 @@ def calibrate(run_dir: Path, settings: ReportSlice, records: Iterable[FitRecord]
     return _with_priors(settings, rows)
 
 
-def _truth(settings: ReportSlice, record: FitRecord, parameter: str) -> float | None:
+def _truth(settings: AnyReportSlice, record: FitRecord, parameter: str) -> float | None:
     stored = record.quantities[parameter].truth
     return stored if stored is not None else find_truth(settings, record.fit, record.data, parameter)
 
 
-def _truths(settings: ReportSlice, members: list[FitRecord]) -> list[str]:
+def _truths(settings: AnyReportSlice, members: list[FitRecord]) -> list[str]:
     """Name the norms and fractions that have a truth in every replicate that is there."""
     there = [record for record in members if not record.problem]
     if not there:
@@ -120,7 +120,7 @@ def _truths(settings: ReportSlice, members: list[FitRecord]) -> list[str]:
     ]
 
 
-def _summarise(settings: ReportSlice, members: list[FitRecord], parameter: str) -> Row:
+def _summarise(settings: AnyReportSlice, members: list[FitRecord], parameter: str) -> Row:
     there = [record for record in members if not record.problem]
     prior = find_prior(settings, members[0].fit, parameter)
     draws = [record.quantities[parameter].flat for record in there]
@@ -159,7 +159,7 @@ def _shared_numbers(run_dir: Path, members: list[FitRecord]) -> Row:
     }
 
 
-def _with_priors(settings: ReportSlice, rows: list[Row]) -> list[Row]:
+def _with_priors(settings: AnyReportSlice, rows: list[Row]) -> list[Row]:
     """Put a row ``prior`` before the fits of each set and parameter whose prior is the same in all of them."""
     made: list[Row] = []
     done: set[tuple[str, str, PriorDensity]] = set()

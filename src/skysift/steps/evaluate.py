@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skysift.config import load
+from skysift.config import Analysis, load
 from skysift.config.slices import fit_slice
 from skysift.errors import InputError, nearest
 from skysift.storage.hdf5 import Dataset, check_writable, collect, write
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from skysift.parameters import Parameters
 
-__all__ = ["run"]
+__all__ = ["check_columns", "columns_of", "read_values", "run"]
 
 BATCH = 64
 DIGITS = 17
@@ -48,6 +48,8 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
     check_writable(out)
     check_writable(expected)
     analysis = load([config])
+    if not isinstance(analysis, Analysis):
+        raise InputError(config, "observation.instrument", "ctao", "counts maps", "evaluate a run on counts maps")
     if fit not in analysis.fits:
         raise InputError(config, "--fit", fit, "the name of a fit", nearest(fit, analysis.fits))
     import torch
@@ -57,9 +59,9 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
 
     rows = read_table(table)
     model = build(fit_slice(analysis, fit), read_observation(observation), read_counts(data))
-    known = [column for item in model.parameters for column in _columns(item.name, item.shape)]
+    known = [column for item in model.parameters for column in columns_of(item.name, item.shape)]
     known += list(model.hyper.names if model.hyper else ())
-    _check_columns(table, rows, known)
+    check_columns(table, rows, known)
     results, maps = [], []
     for number, row in enumerate(rows):
         hyper = (
@@ -75,7 +77,7 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
         if hyper and model.hyper is not None:
             middle = model.hyper.from_cube(torch.full((model.hyper.cube_size,), 0.5, dtype=torch.float64))
             member = model.at(middle | hyper)
-        values = {name: part[None] for name, part in _values(table, number, row, model.parameters).items()}
+        values = {name: part[None] for name, part in read_values(table, number, row, model.parameters).items()}
         parts = member.component_counts(values)
         mu = member.expected(values)
         maps.append(mu[0].numpy())
@@ -97,7 +99,7 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
     write_table(out, results, digits=DIGITS)
 
 
-def _columns(name: str, shape: tuple[int, ...]) -> list[str]:
+def columns_of(name: str, shape: tuple[int, ...]) -> list[str]:
     size = int(np.prod(shape)) if shape else 1
     return [name] if shape == () else [f"{name}[{k}]" for k in range(size)]
 
@@ -109,7 +111,7 @@ def _number(table: Path, row: int, name: str, text: object) -> float:
         raise InputError(table, f"{name}, row {row + 1}", text, "a number", "correct the cell") from error
 
 
-def _check_columns(table: Path, rows: list[dict[str, str]], known: list[str]) -> None:
+def check_columns(table: Path, rows: list[dict[str, str]], known: list[str]) -> None:
     if not rows:
         raise InputError(table, "rows", "none", "one or more rows of parameter values", "add a row")
     for column in rows[0]:
@@ -117,13 +119,13 @@ def _check_columns(table: Path, rows: list[dict[str, str]], known: list[str]) ->
             raise InputError(table, "header", column, "a number of a parameter", nearest(column, known))
 
 
-def _values(table: Path, number: int, row: dict[str, str], parameters: Parameters) -> dict[str, Tensor]:
+def read_values(table: Path, number: int, row: dict[str, str], parameters: Parameters) -> dict[str, Tensor]:
     """Return the values of one row, {name: (*shape)} as tensors."""
     import torch
 
     values = {}
     for item in parameters:
-        columns = _columns(item.name, item.shape)
+        columns = columns_of(item.name, item.shape)
         missing = [column for column in columns if column not in row]
         if missing and item.block != "field":
             raise InputError(table, "header", f"no column {missing[0]}", "a column for every norm", f"add {missing[0]}")

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skysift.config.events.slices import EventReportSlice
 from skysift.diagnostics.priors import PriorDensity
 from skysift.errors import SkysiftError
 from skysift.storage.posterior import CheckRow, Posterior, Stage, read_posterior
 
 if TYPE_CHECKING:
-    from skysift.config import Prior, ReportSlice
+    from skysift.config import AnyReportSlice, Prior
 
 __all__ = [
     "NOT_A_POSTERIOR",
@@ -99,7 +100,7 @@ def set_of(data: str) -> str:
     return re.sub(r"-\d{3,}$", "", data)
 
 
-def gather_fits(run_dir: Path, settings: ReportSlice) -> list[FitRecord]:
+def gather_fits(run_dir: Path, settings: AnyReportSlice) -> list[FitRecord]:
     """Read every posterior that the configuration promises; missing and unreadable ones become records too.
 
     Parameters
@@ -170,7 +171,9 @@ def _list_quantities(posterior: Posterior) -> dict[str, Quantity]:
     for name, variable in posterior.variables.items():
         array = np.asarray(variable.array, dtype=np.float64)
         cells = int(np.prod(array.shape[2:]))
-        if cells > LARGEST or name.endswith("_field"):
+        labels = [str(label) for axis in variable.dims for label in posterior.coordinates.get(axis, ())]
+        is_listed = bool(labels) and all(f"{label}_fraction" in posterior.variables for label in labels)
+        if cells > LARGEST or name.endswith("_field") or is_listed:
             continue
         flat = array.reshape(*array.shape[:2], cells)
         truth = None if variable.truth is None else np.ravel(np.asarray(variable.truth, dtype=np.float64))
@@ -181,8 +184,10 @@ def _list_quantities(posterior: Posterior) -> dict[str, Quantity]:
     return found
 
 
-def find_truth(settings: ReportSlice, fit: str, data: str, parameter: str) -> float | None:
+def find_truth(settings: AnyReportSlice, fit: str, data: str, parameter: str) -> float | None:
     """Return the true norm behind ``<component>_norm`` in simulated data; None where the sky had no such template."""
+    if isinstance(settings, EventReportSlice):
+        return None  # event lists carry their truth, and posteriors take it over
     component = _component_of(settings, fit, parameter, "_norm")
     drawn = settings.truth.get(set_of(data), {})
     if component is None or not drawn:
@@ -192,7 +197,7 @@ def find_truth(settings: ReportSlice, fit: str, data: str, parameter: str) -> fl
     return float(sum(norms)) if norms else None
 
 
-def find_prior(settings: ReportSlice, fit: str, parameter: str) -> PriorDensity | None:
+def find_prior(settings: AnyReportSlice, fit: str, parameter: str) -> PriorDensity | None:
     """Return the prior of ``<component>_norm`` or of a hyper-parameter; None for anything derived or fixed."""
     component = _component_of(settings, fit, parameter, "_norm")
     components = settings.models[_base(settings, fit)]
@@ -208,18 +213,18 @@ def find_prior(settings: ReportSlice, fit: str, parameter: str) -> PriorDensity 
     return PriorDensity("lognormal", *law.lognormal) if law.lognormal else None
 
 
-def _base(settings: ReportSlice, fit: str) -> str:
+def _base(settings: AnyReportSlice, fit: str) -> str:
     return fit if fit in settings.models else fit.removesuffix(SIDEBANDS)
 
 
-def _component_of(settings: ReportSlice, fit: str, parameter: str, ending: str) -> str | None:
+def _component_of(settings: AnyReportSlice, fit: str, parameter: str, ending: str) -> str | None:
     name = re.sub(r"\[\d+\]$", "", parameter)
     component = name.removesuffix(ending)
     return component if name.endswith(ending) and component in settings.models[_base(settings, fit)] else None
 
 
-def _density_of(prior: Prior) -> PriorDensity | None:
-    if prior.is_fixed:
+def _density_of(prior: Prior | None) -> PriorDensity | None:
+    if prior is None or prior.is_fixed:
         return None
     first, second = getattr(prior, prior.kind)
     low, high = prior.support if prior.kind == "normal" else (-np.inf, np.inf)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from skysift.config import load
-from skysift.config.slices import ReportSlice
+from skysift.config import AnyReportSlice, load
 from skysift.steps.calibrate import calibrate
 from skysift.steps.gather import gather_fits
 from skysift.steps.report_figures import draw_figures
@@ -34,7 +33,7 @@ def run(config: Path, run_dir: Path, out: Path) -> None:
     """
     check_writable(out)
     settings = load([config]).make_slices()["report"]
-    assert isinstance(settings, ReportSlice)  # noqa: S101 - narrows the type
+    assert isinstance(settings, AnyReportSlice)  # noqa: S101 - narrows the type
     records = gather_fits(run_dir, settings)
     (run_dir / "figures").mkdir(parents=True, exist_ok=True)
     gathered = Run(run_dir, settings, records, calibrate(run_dir, settings, records))

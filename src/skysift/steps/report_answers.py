@@ -12,7 +12,7 @@ from skysift.steps.gather import SIDEBANDS, FitRecord, Quantity, find_prior, fin
 from skysift.steps.report_verdicts import judge_record, spell_number
 
 if TYPE_CHECKING:
-    from skysift.config import ReportSlice
+    from skysift.config import AnyReportSlice
 
 __all__ = ["Cell", "answer_rows", "norm_rows", "spell_interval"]
 
@@ -38,7 +38,7 @@ def spell_interval(draws: np.ndarray, digits: int = 2) -> str:
     return f"{middle:.{shown}f} +{up:.{shown}f} –{down:.{shown}f}"
 
 
-def answer_rows(settings: ReportSlice, records: Sequence[FitRecord], parameter: str) -> list[Cell]:
+def answer_rows(settings: AnyReportSlice, records: Sequence[FitRecord], parameter: str) -> list[Cell]:
     """Return one row per fit of one data set for the parameter of interest.
 
     Statistical and systematic errors stand apart: the systematic one is what the variant with sidebands adds.
@@ -57,7 +57,7 @@ def answer_rows(settings: ReportSlice, records: Sequence[FitRecord], parameter: 
     return rows
 
 
-def _answer(settings: ReportSlice, record: FitRecord, parameter: str, widened: FitRecord | None) -> Cell:
+def _answer(settings: AnyReportSlice, record: FitRecord, parameter: str, widened: FitRecord | None) -> Cell:
     quantity = record.quantities[parameter]
     flat, sd = quantity.flat, float(quantity.flat.std())
     prior = find_prior(settings, record.fit, parameter)
@@ -104,7 +104,7 @@ def _spell_fraction(record: FitRecord, parameter: str) -> str:
     return f"{spell_interval(100 * fraction.flat)} %" if fraction is not None else "–"
 
 
-def norm_rows(settings: ReportSlice, records: Sequence[FitRecord], parameters: Sequence[str]) -> list[Cell]:
+def norm_rows(settings: AnyReportSlice, records: Sequence[FitRecord], parameters: Sequence[str]) -> list[Cell]:
     """Return one row per parameter with a cell per fit: interval, and sd over prior sd where there is a prior."""
     rows = []
     for name in parameters:
@@ -116,7 +116,7 @@ def norm_rows(settings: ReportSlice, records: Sequence[FitRecord], parameters: S
     return rows
 
 
-def _norm_cell(settings: ReportSlice, record: FitRecord, name: str) -> Mapping[str, str]:
+def _norm_cell(settings: AnyReportSlice, record: FitRecord, name: str) -> Mapping[str, str]:
     if name not in record.quantities:
         return {"value": "–", "contraction": ""}
     flat, prior = record.quantities[name].flat, find_prior(settings, record.fit, name)

@@ -88,6 +88,18 @@ def _named(records: Sequence[FitRecord], *endings: str) -> list[str]:
     return list(names)
 
 
+def _main(run: Run, records: Sequence[FitRecord]) -> list[str]:
+    """Name what a fit is about: norms, or fractions where there are none, and the free parameters of sources."""
+    names = _named(records, "_norm") or _named(records, "_fraction")
+    own = [
+        f"{component}_{free}"
+        for record in records
+        for component, part in run.settings.models[record.base].items()
+        for free in getattr(part, "free", {})
+    ]
+    return names + [name for name in dict.fromkeys(own) if any(name in record.quantities for record in records)]
+
+
 def _draws(run: Run, records: Sequence[FitRecord]) -> list[FitDraws]:
     return [
         FitDraws(r.fit, run.colours[r.fit], {name: q.flat for name, q in r.quantities.items()}, r.note) for r in records
@@ -97,16 +109,17 @@ def _draws(run: Run, records: Sequence[FitRecord]) -> list[FitDraws]:
 def _plan_data(run: Run, data: str) -> Iterator[Plan]:
     records = run.fits_of(data)
     norms, hyper = (
-        _named(records, "_norm"),
+        _main(run, records),
         _named(records, "_lengthscale", "_variance", "_lengthscale_2", "_variance_2"),
     )
+    word = "Norms" if any(name.split("[")[0].endswith("_norm") for name in norms) else "Fractions and parameters"
     draws = _draws(run, records)
     if norms:
         text = (
             f"Posteriors of {', '.join(norms)} from {len(records)} fits of {data}, with priors and truths where known."
         )
         yield (
-            Picture(f"posteriors-{data}", f"data:{data}", "Norms: posterior of every fit, prior, truth", text),
+            Picture(f"posteriors-{data}", f"data:{data}", f"{word}: posterior of every fit, prior, truth", text),
             lambda: plot_posteriors(_quantities(run, records, norms), draws),
         )
     if fractions := _named(records, "_fraction"):
@@ -129,7 +142,7 @@ def _plan_data(run: Run, data: str) -> Iterator[Plan]:
     if sound and len(common) > 1:
         text = f"Pairs of {', '.join(common)}: 68 and 95 % contours of {', '.join(r.fit for r in sound)}."
         yield (
-            Picture(f"corner-{data}", f"data:{data}", "Norms in pairs, 68 and 95 %", text),
+            Picture(f"corner-{data}", f"data:{data}", f"{word} in pairs, 68 and 95 %", text),
             lambda: plot_corner(_quantities(run, sound, common), _draws(run, sound)),
         )
     if hyper:

@@ -13,6 +13,7 @@ from skysift.plots.maps import FitMaps, plot_fit_maps, plot_signal_maps
 from skysift.plots.modulation import Modulation, plot_modulation_by_pixel, plot_modulation_maps
 from skysift.plots.predictive import PredictiveChecks, plot_predictive
 from skysift.steps.gather import FitRecord
+from skysift.steps.report_events import plan_event_fit
 from skysift.steps.report_pictures import Picture, Run
 from skysift.storage.hdf5 import File, read
 
@@ -28,6 +29,9 @@ def plan_fit(run: Run, record: FitRecord) -> Iterator[Plan]:
     if not path.exists():
         return
     file = read(path, format="predictive")
+    if file.attributes.get("kind") == "events":
+        yield from plan_event_fit(record, file)
+        return
     section, ending = f"fit:{record.fit}:{record.data}", f"{record.fit}-{record.data}"
     maps = _maps(file)
     note = f" ({record.note})" if record.note else ""

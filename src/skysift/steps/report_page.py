@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skysift import __version__, plots
+from skysift.config.events.slices import EventReportSlice
 from skysift.errors import SkysiftError
 from skysift.steps.calibrate import read_scores
 from skysift.steps.gather import NOT_A_POSTERIOR, FitRecord, set_of
@@ -94,6 +95,8 @@ def _describe_observation(run: Run) -> dict[str, Any]:
     """Return a few facts of the observation, as far as its file can be read."""
     path = run.folder / "observation.h5"
     try:
+        if isinstance(run.settings, EventReportSlice):
+            return _describe_event_observation(path)
         with open_reader(path, format="observation") as reader:
             edges = reader.read("energy_edges")
             region = reader.read("region")
@@ -105,6 +108,18 @@ def _describe_observation(run: Run) -> dict[str, Any]:
             }
     except (SkysiftError, OSError, KeyError) as error:
         return {"warnings": [f"observation.h5 cannot be read: {str(error).splitlines()[0]}"]}
+
+
+def _describe_event_observation(path: Path) -> dict[str, Any]:
+    with open_reader(path, format="event_observation") as reader:
+        edges, times = reader.read("reconstructed/energy_edges"), reader.read("pointings/live_time")
+        lon, lat = (reader.read(f"reconstructed/{name}_edges") for name in ("lon", "lat"))
+        responses = ", ".join(dict.fromkeys(str(name) for name in reader.attributes["responses"]))
+        facts = (
+            f"{len(times)} pointing{'s' if len(times) > 1 else ''}, {times.sum() / 3600:g} h; response {responses}; "
+            f"{lon.size - 1} × {lat.size - 1} pixels, {edges[0]:.3g}–{edges[-1]:.3g} TeV in {edges.size - 1} bins"
+        )
+        return {"facts": facts, "warnings": [str(text) for text in reader.attributes.get("warnings", [])]}
 
 
 def _embed(picture: Picture) -> dict[str, str]:
@@ -158,8 +173,12 @@ def _describe_data(run: Run, data: str, pictures: Sequence[Picture]) -> dict[str
     records = [record for record in run.records if record.data == data]
     there = [record for record in records if not record.problem]
     names = list(dict.fromkeys(name for record in there for name in record.quantities))
-    parameters = [name for name in names if name.split("[")[0].endswith("_norm")]
     derived = [name for name in names if name.split("[")[0].endswith(("_counts", "_fraction", "_intensity"))]
+    if isinstance(run.settings, EventReportSlice):
+        derived = [name for name in derived if name.endswith("_counts")]
+        parameters = [name for name in names if name not in derived]
+    else:
+        parameters = [name for name in names if name.split("[")[0].endswith("_norm")]
     fits = [
         {
             "fit": record.fit,

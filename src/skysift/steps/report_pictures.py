@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from skysift.config import ReportSlice
+    from skysift.config import AnyReportSlice
 
     Drawing = tuple[Figure, pd.DataFrame]
     Plan = tuple["Picture", Callable[[], Drawing]]
@@ -41,7 +41,7 @@ class Run:
     """What figures are drawn from: the folder, the slice ``report``, all fits, and rows of the calibration table."""
 
     folder: Path
-    settings: ReportSlice
+    settings: AnyReportSlice
     records: Sequence[FitRecord]
     calibration: Sequence[Row]
 
@@ -60,7 +60,7 @@ class Run:
         return [record for record in self.records if record.data == data and not record.problem]
 
 
-def shown_data(settings: ReportSlice) -> list[str]:
+def shown_data(settings: AnyReportSlice) -> list[str]:
     """Return the data sets shown in detail: the observed one, or the first of each simulated set."""
     first: dict[str, str] = {}
     for data in settings.data:

@@ -19,10 +19,11 @@ from skysift.storage.posterior import Posterior, Stage, Variable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from skysift.contract import Model
     from skysift.instruments.fermi import Counts, Observation
     from skysift.models import TemplateModel
 
-__all__ = ["Origin", "Region", "derive", "gather_posterior", "summarise_prior", "true_norm"]
+__all__ = ["Origin", "Region", "derive", "gather_engines", "gather_posterior", "summarise_prior", "true_norm"]
 
 BATCH = 64
 KEPT = 4000
@@ -85,34 +86,64 @@ def gather_posterior(
     spent: Mapping[str, float],
     names: Mapping[str, str] | None = None,
 ) -> Posterior:
-    """Return the posterior of the last engine, with what every engine did."""
+    """Return the posterior of the last engine on counts maps, with what every engine did, and derived quantities."""
+    region = Region.of(observation, counts, names or {})
+    truths = {item.name: true_norm(region, item.name) for item in model.parameters if item.block == "norm"}
+    posterior = gather_engines(model, results, origin, stream, spent, truths)
+    hyper = {item.name: posterior.variables[item.name].array for item in model.hyper or ()
+             if item.name in posterior.variables}  # fmt: skip
+    values = {item.name: np.asarray(posterior.variables[item.name].array) for item in model.parameters}
+    chains, count = next(iter(values.values())).shape[:2]
+    flat = {name: part.reshape(chains * count, *part.shape[2:]) for name, part in values.items()}
+    totals = derive(model, flat, {name: np.asarray(part).reshape(-1) for name, part in hyper.items()}, region)
+    derived = {
+        name: replace(item, array=item.array.reshape(chains, count, *item.array.shape[1:]))
+        for name, item in totals.items()
+    }
+    warnings = [*observation.warnings, *counts.warnings, *posterior.warnings]
+    return replace(posterior, variables={**posterior.variables, **derived}, warnings=warnings)
+
+
+def gather_engines(
+    model: Model,
+    results: Sequence[Result],
+    origin: Origin,
+    stream: Stream,
+    spent: Mapping[str, float],
+    truths: Mapping[str, float | None],
+) -> Posterior:
+    """Return the posterior of the last engine, with what every engine did.
+
+    Parameters
+    ----------
+    model : with its parameters; ``dims`` and ``coordinates`` name their axes, ``warnings`` go into the file
+    results : of each engine
+    origin : names of fit, data and run
+    stream : of the fit
+    spent : time of all engines
+    truths : parameter to its true value, where known
+    """
     last = results[-1]
     draws, variant = _equal_weights(last, stream)
     chains, count, size = draws.shape
     hyper = _hyper_draws(last, variant)
-    region = Region.of(observation, counts, names or {})
     values = {name: part.cpu().numpy() for name, part in model.parameters.values(draws).items()}
+    own_dims = getattr(model, "dims", {})
     variables = {
         item.name: Variable(
             values[item.name],
             item.unit,
             item.label,
-            _dims(item.name, item.shape, item.block),
-            true_norm(region, item.name) if item.block == "norm" else None,
+            own_dims.get(item.name) or _dims(item.name, item.shape, item.block),
+            truths.get(item.name),
             summarise_prior(item.prior),
         )
         for item in model.parameters
     }
     variables |= {
         item.name: Variable(hyper[item.name].reshape(chains, count), item.unit, item.label)
-        for item in (model.hyper or ())
+        for item in (getattr(model, "hyper", None) or ())
         if item.name in hyper
-    }
-    flat = {name: part.reshape(chains * count, *part.shape[2:]) for name, part in values.items()}
-    totals = derive(model, flat, {name: part.reshape(-1) for name, part in hyper.items()}, region)
-    variables |= {
-        name: replace(item, array=item.array.reshape(chains, count, *item.array.shape[1:]))
-        for name, item in totals.items()
     }
     return Posterior(
         variables,
@@ -125,8 +156,9 @@ def gather_posterior(
         log_z_method=last.log_z_method,
         converged=last.is_converged,
         cost={**merge_cost(*(result.cost for result in results)), **spent},
-        warnings=[*observation.warnings, *counts.warnings, *model.warnings],
+        warnings=list(getattr(model, "warnings", ())),
         attributes=origin.attributes() | {"engine": last.engine, "z_size": size} | last.labels,
+        coordinates={name: np.asarray(labels) for name, labels in getattr(model, "coordinates", {}).items()},
     )
 
 
@@ -160,6 +192,8 @@ def true_norm(region: Region, name: str) -> float | None:
 
 def summarise_prior(prior: object) -> dict[str, Any]:
     """Return family, numbers, moments and quantiles of a prior of single numbers."""
+    if not prior.scalar:  # type: ignore[attr-defined]  # every prior says
+        return {"family": type(prior).__name__, "numbers": dataclasses.asdict(prior)}  # type: ignore[call-overload]
     quantiles = torch.tensor([0.025, 0.16, 0.5, 0.84, 0.975], dtype=torch.float64)
     edges = prior.from_cube(quantiles)  # type: ignore[attr-defined]  # every scalar prior has it
     draws = prior.from_cube((torch.arange(4096, dtype=torch.float64) + 0.5) / 4096)  # type: ignore[attr-defined]
@@ -252,7 +286,7 @@ def _true_counts(counts: Mapping[str, NDArray[np.float64]], region: Region) -> d
     return drawn
 
 
-def _arrays(result: Result, model: TemplateModel) -> dict[str, Variable]:
+def _arrays(result: Result, model: Model) -> dict[str, Variable]:
     """Return further arrays: the marginal likelihood of the grid engine, its draws without prior, and nodes."""
     arrays: dict[str, Variable] = {}
     for name, part in result.traces.items():

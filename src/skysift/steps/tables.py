@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skysift.config import load_slice
+from skysift.config import kind_of, load_slice
 from skysift.diagnostics.chains import bulk_ess, split_r_hat
 from skysift.steps.calibrate import CALIBRATION_COLUMNS, calibrate, find_peak
 from skysift.steps.gather import FitRecord, find_prior, find_truth, gather_fits
 from skysift.storage.tables import write_table
 
 if TYPE_CHECKING:
-    from skysift.config import ReportSlice
+    from skysift.config import AnyReportSlice
 
 __all__ = ["cost_rows", "evidence_rows", "posterior_rows", "run"]
 
@@ -38,7 +38,7 @@ def run(config: Path, run_dir: Path, out_dir: Path) -> None:
     run_dir : ``results/<run>``
     out_dir : where the tables go; missing fits are left out of them
     """
-    settings = load_slice(config, "report")
+    settings = load_slice(config, "events/report") if kind_of(config) == "events" else load_slice(config, "report")
     records = gather_fits(run_dir, settings)
     rows = cost_rows(records)
     further = sorted({name for row in rows for name in row} - set(COST_FIRST))
@@ -48,14 +48,14 @@ def run(config: Path, run_dir: Path, out_dir: Path) -> None:
     write_table(out_dir / "calibration.csv", calibrate(run_dir, settings, records), CALIBRATION_COLUMNS)
 
 
-def posterior_rows(settings: ReportSlice, records: Iterable[FitRecord]) -> list[Row]:
+def posterior_rows(settings: AnyReportSlice, records: Iterable[FitRecord]) -> list[Row]:
     """Return one row per fit, data set and single number."""
     return [
         _posterior_row(settings, record, name) for record in records if not record.problem for name in record.quantities
     ]
 
 
-def _posterior_row(settings: ReportSlice, record: FitRecord, name: str) -> Row:
+def _posterior_row(settings: AnyReportSlice, record: FitRecord, name: str) -> Row:
     quantity = record.quantities[name]
     flat = quantity.flat
     prior = find_prior(settings, record.fit, name)
@@ -79,7 +79,7 @@ def _posterior_row(settings: ReportSlice, record: FitRecord, name: str) -> Row:
     }
 
 
-def evidence_rows(settings: ReportSlice, records: Iterable[FitRecord]) -> list[Row]:
+def evidence_rows(settings: AnyReportSlice, records: Iterable[FitRecord]) -> list[Row]:
     """Return one row per fit and data set, also of those that are missing."""
     return [
         {
@@ -96,7 +96,7 @@ def evidence_rows(settings: ReportSlice, records: Iterable[FitRecord]) -> list[R
     ]
 
 
-def _modulated_first(settings: ReportSlice, fit: str) -> list[str]:
+def _modulated_first(settings: AnyReportSlice, fit: str) -> list[str]:
     """Name the modulated templates of a fit, or all of them when none is."""
     components = settings.models[fit].values()
     return [c.template for c in components if c.modulate] or [c.template for c in components]

@@ -1,0 +1,1 @@
+"""Steps of event analyses: each reads files, calls the library, writes files."""

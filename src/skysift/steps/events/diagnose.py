@@ -1,0 +1,123 @@
+"""``skysift diagnose``, events: what each component looks like, and whether the data look like their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skysift.config import load_slice
+from skysift.errors import InputError
+from skysift.instruments.ctao.event_observation import read_event_observation
+from skysift.instruments.ctao.stored_response import load_response
+from skysift.models.events.marginals import read_marginals
+from skysift.models.events.prediction import light_at, predict_cube
+from skysift.steps.events.sources import Finder, open_responses
+from skysift.storage.hdf5 import Dataset, check_writable, collect, write
+from skysift.storage.posterior import read_posterior
+from skysift.streams import numpy_stream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skysift.config.events.slices import EventFitSlice
+    from skysift.instruments.ctao.event_observation import EventObservation
+    from skysift.instruments.ctao.response import Response
+    from skysift.storage.posterior import Posterior
+
+    Array = NDArray[np.float64]
+
+__all__ = ["run"]
+
+DRAWS = 400
+QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)
+
+
+def run(config: Path, observation: Path, data: Path, posterior: Path, out: Path, response: Sequence[Path] = ()) -> None:
+    """Write expected events of every component in bins of energy and on the sky, and predictive p-values.
+
+    Parameters
+    ----------
+    config : slice ``fit-<fit>`` of the configuration
+    observation : file of format ``event_observation``
+    data : file of format ``marginals``
+    posterior : of this fit and data
+    out : file of format ``predictive``
+    response : files of format ``response``, one per pointing
+
+    Raises
+    ------
+    InputError : inputs that do not belong together
+    """
+    check_writable(out)
+    settings = load_slice(config, "events/fit")
+    looked_at, marginals, fitted = read_event_observation(observation), read_marginals(data), read_posterior(posterior)
+    if len(response) != len(looked_at.pointings):
+        wanted = f"{len(looked_at.pointings)}, one per pointing"
+        raise InputError(config, "--response", f"{len(response)} files", wanted, "name the response of each pointing")
+    irfs = open_responses(looked_at, observation)
+    stored = {path: load_response(path, irf, looked_at) for path, irf in zip(response, irfs, strict=True)}
+    cubes = _predict(settings, fitted, looked_at, [stored[path] for path in response], Finder(config))
+    counts = {name: fitted.flat(f"{name}_counts") for name in cubes}
+    stream = numpy_stream(settings.seed, "diagnose", settings.name, marginals.data)
+    datasets = _axes(looked_at)
+    p_values = {}
+    for view, axis in (("energy", 1), ("image", 0)):
+        seen = marginals.seen.sum(axis)
+        shares = {name: cube.sum(axis) / cube.sum() for name, cube in cubes.items()}
+        predicted, p_values[view] = _compare(seen, shares, counts, stream)
+        datasets[f"{view}/observed"] = Dataset(seen, "", f"events seen, {view}")
+        datasets[f"{view}/expected"] = Dataset(predicted, "", f"quantiles {QUANTILES} of events, {view}")
+        for name, share in shares.items():
+            datasets[f"{view}/components/{name}"] = Dataset(share * counts[name].mean(), "", f"{name}, mean")
+    attributes = {"fit": settings.name, "data": marginals.data, "kind": "events", "p_values": p_values,
+                  "quantiles": list(QUANTILES)}  # fmt: skip
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, posterior, *stored])
+    write(out, format="predictive", datasets=datasets, attributes=attributes, provenance=provenance)
+
+
+def _axes(looked_at: EventObservation) -> dict[str, Dataset]:
+    axes = looked_at.reconstructed
+    return {
+        "energy/edges": Dataset(axes.energy.edges_tev, "TeV", "edges of reconstructed energy"),
+        "image/lon_edges": Dataset(axes.grid.lon_edges_deg, "deg", "edges of Galactic longitude"),
+        "image/lat_edges": Dataset(axes.grid.lat_edges_deg, "deg", "edges of Galactic latitude"),
+    }
+
+
+def _predict(
+    settings: EventFitSlice,
+    fitted: Posterior,
+    looked_at: EventObservation,
+    responses: Sequence[Response],
+    find: Finder,
+) -> dict[str, Array]:
+    """Return the expected events (K, J_r) of each component, its parameters at their posterior means."""
+    values = {name: fitted.flat(name).mean(0) for name in fitted.variables}
+    cubes = {}
+    for name, component in settings.model.components.items():
+        prepared = looked_at.lights.get(settings.sources[name])
+        light = None if component.sky is None else light_at(name, component, prepared, values, looked_at, find)
+        cubes[name] = predict_cube(light, looked_at, responses)
+    return cubes
+
+
+def _compare(
+    seen: Array, shares: dict[str, Array], counts: dict[str, Array], stream: np.random.Generator
+) -> tuple[Array, float]:
+    """Return quantiles of predicted events in each bin (5, bins), and the p-value of the Poisson deviance."""
+    total = len(next(iter(counts.values())))
+    rows = stream.choice(total, size=min(DRAWS, total), replace=False)
+    mean = np.sum([counts[name][rows, None] * share for name, share in shares.items()], axis=0)
+    replica = stream.poisson(mean).astype(np.float64)
+    quantiles = np.quantile(replica, QUANTILES, axis=0)
+    return quantiles, float(np.mean(_deviance(replica, mean) >= _deviance(seen[None], mean)))
+
+
+def _deviance(counts: Array, mean: Array) -> Array:
+    floor = np.maximum(mean, 1e-300)
+    ratio = np.where(counts > 0, counts * np.log(np.where(counts > 0, counts, 1.0) / floor), 0.0)
+    deviance: Array = 2.0 * (ratio - counts + mean).sum(-1)
+    return deviance

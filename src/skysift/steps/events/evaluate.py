@@ -1,0 +1,85 @@
+"""``skysift evaluate``, events: log likelihoods and log marginals at given parameter values, for comparisons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from skysift.config import load
+from skysift.config.events import EventAnalysis
+from skysift.config.events.slices import EventFitSlice
+from skysift.errors import InputError, nearest
+from skysift.steps.evaluate import check_columns, columns_of, read_values
+from skysift.steps.events.fit import load_model
+from skysift.storage.hdf5 import Dataset, check_writable, collect, write
+from skysift.storage.tables import read_table, write_table
+
+__all__ = ["run"]
+
+DIGITS = 15
+Row = dict[str, str]
+
+
+def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out: Path) -> None:
+    """Evaluate the model of a fit at each row of a table.
+
+    Fractions may be given as ``<component>_fraction``. The logarithms of the marginal densities (row of the table, row
+    of events, component), 1 / (TeV deg2), stand in a file beside the table, ``.h5``.
+
+    Parameters
+    ----------
+    config : the whole configuration
+    observation : file of format ``event_observation``
+    data : file of format ``marginals``
+    fit : name of the fit
+    table : CSV with a header
+    out : CSV; ``log_prior``, ``log_likelihood`` and ``<component>_counts`` beside the values
+
+    Raises
+    ------
+    InputError : an unknown fit or column, a missing parameter, a cell that is no number
+    """
+    marginals_out = out.with_suffix(".h5")
+    check_writable(out)
+    check_writable(marginals_out)
+    analysis = load([config])
+    assert isinstance(analysis, EventAnalysis)  # noqa: S101 - the command line comes here with nothing else
+    if fit not in analysis.fits:
+        raise InputError(config, "--fit", fit, "the name of a fit", nearest(fit, analysis.fits))
+    settings = analysis.make_slices()[f"fit-{fit}"]
+    assert isinstance(settings, EventFitSlice)  # noqa: S101 - narrows the type
+    model, marginals, _ = load_model(settings, config, observation, data, "cpu")
+    rows = [_spread(row, model.names) for row in read_table(table)]
+    check_columns(table, rows, [column for item in model.parameters for column in columns_of(item.name, item.shape)])
+    results, densities = [], []
+    for number, row in enumerate(rows):
+        values = {name: part[None] for name, part in read_values(table, number, row, model.parameters).items()}
+        with torch.no_grad():
+            expected, densest = model.expected(values)[0], model.table(values)
+            scaled = densest.scaled if densest.scaled.ndim == 2 else densest.scaled[0]
+            densities.append((scaled.log() + densest.offsets.reshape(-1, 1)).numpy())
+            results.append(
+                dict(row)
+                | {
+                    "log_prior": float(model.parameters.log_prior(values)[0]),
+                    "log_likelihood": float(model.log_likelihood(values)[0]),
+                }
+                | {f"{name}_counts": float(part) for name, part in zip(model.names, expected, strict=True)}
+            )
+    provenance = collect(analysis.run, analysis.seed, config.read_bytes(), [observation, data, table])
+    cube = Dataset(np.stack(densities), "", "ln of density in 1 / (TeV deg2)", ("row", "event", "component"))
+    attributes = {"fit": fit, "data": marginals.data, "components": list(model.names)}
+    datasets = {"log_density": cube, "counts": Dataset(marginals.counts, "", "events in each row", ("event",))}
+    write(marginals_out, format="expected", datasets=datasets, attributes=attributes, provenance=provenance)
+    write_table(out, results, digits=DIGITS)
+    print(f"{len(results)} rows: log likelihood {', '.join(format(row['log_likelihood'], '.10g') for row in results[:5])}")
+
+
+def _spread(row: Row, names: tuple[str, ...]) -> Row:
+    """Return a row in which fractions by name of the component are those of the parameter ``fractions``."""
+    if not all(f"{name}_fraction" in row for name in names):
+        return row
+    rest = {column: cell for column, cell in row.items() if column.removesuffix("_fraction") not in names}
+    return rest | {f"fractions[{k}]": row[f"{name}_fraction"] for k, name in enumerate(names)}

@@ -1,0 +1,129 @@
+"""``skysift fit``, events: one posterior of one event list."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from skysift.config import load_slice
+from skysift.errors import InputError, nearest
+from skysift.inference import sequence
+from skysift.inference.engine import Stream
+from skysift.inference.progress import observe
+from skysift.instruments.ctao.event_observation import read_event_observation
+from skysift.models.events.build import build_mixture
+from skysift.models.events.marginals import read_marginals
+from skysift.steps.device import choose_device, set_threads
+from skysift.steps.events.sources import Finder
+from skysift.steps.progress import Progress
+from skysift.steps.results import Origin, gather_engines
+from skysift.storage.hdf5 import check_writable, collect
+from skysift.storage.posterior import Variable, write_posterior
+
+if TYPE_CHECKING:
+    from skysift.config.events.slices import EventFitSlice
+    from skysift.models.events.marginals import Marginals
+    from skysift.models.mixture import MixtureModel
+    from skysift.storage.posterior import Posterior
+
+__all__ = ["load_model", "run"]
+
+BATCH = 256
+
+
+def run(config: Path, observation: Path, data: Path, out: Path) -> None:
+    """Fit one event list and write its posterior.
+
+    Parameters
+    ----------
+    config : slice ``fit-<fit>`` of the configuration
+    observation : file of format ``event_observation``
+    data : file of format ``marginals``
+    out : ArviZ NetCDF
+
+    Raises
+    ------
+    InputError : inputs that do not belong together, or events that no component allows
+    """
+    check_writable(out)
+    settings = load_slice(config, "events/fit")
+    device = choose_device(settings.device, config)
+    set_threads(settings.threads)
+    model, marginals, used = load_model(settings, config, observation, data, device)
+    origin = Origin(settings.name, marginals.data, settings.run, settings.seed)
+    began = time.process_time(), time.perf_counter()
+    stream = Stream(settings.seed, ("fit", settings.name, marginals.data), device)
+    steps = [(step.name, {k: v for k, v in step.settings.model_dump().items() if v is not None})
+             for step in settings.sequence]  # fmt: skip
+    with observe(Progress):
+        results = sequence.run(model, steps, stream)
+    spent = {"cpu_s": time.process_time() - began[0], "wall_s": time.perf_counter() - began[1]}
+    posterior = gather_engines(model, results, origin, stream, spent, {})
+    posterior = _with_counts(posterior, model, marginals)
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, *used])
+    write_posterior(out, replace(posterior, provenance=provenance))
+
+
+def load_model(
+    settings: EventFitSlice, config: Path, observation: Path, data: Path, device: str
+) -> tuple[MixtureModel, Marginals, Sequence[Path]]:
+    """Return the model of a fit, its marginals, and further files that were read."""
+    looked_at, marginals, find = read_event_observation(observation), read_marginals(data), Finder(config)
+    for component, source in settings.sources.items():
+        if source not in marginals.columns:
+            raise InputError(
+                data, f"columns of {component}", "none", nearest(source, marginals.columns), "marginalise it again"
+            )
+    model = build_mixture(settings.model, settings.sources, marginals, looked_at.true, find, device)
+    return model, marginals, find.used
+
+
+def _with_counts(posterior: Posterior, model: MixtureModel, marginals: Marginals) -> Posterior:
+    """Add each component's share of the events and its number, and the truths that are known."""
+    chains, count = next(iter(posterior.variables.values())).array.shape[:2]
+    values = {
+        item.name: torch.as_tensor(np.asarray(posterior.variables[item.name].array)).flatten(0, 1)
+        for item in model.parameters
+    }
+    fractions = np.concatenate([part.cpu().numpy() for part in _batches(model, values, chains * count)])
+    expected = fractions * model.total
+    truth = marginals.truth
+    drawn: Mapping[str, float] = truth.get("counts", {})
+    total = sum(drawn.values())
+    stated: Mapping[str, float] = truth.get("fractions", {n: c / total for n, c in drawn.items()} if total else {})
+    variables = {name: _with_truth(name, item, truth) for name, item in posterior.variables.items()}
+    for column, name in enumerate(model.names):
+        words = name.replace("_", " ")
+        share, number = (part[:, column].reshape(chains, count) for part in (fractions, expected))
+        summary = _fraction_prior(model, name)
+        known = stated.get(name) if stated else None
+        variables[f"{name}_fraction"] = Variable(share, "", f"{words} share of events", (), known, summary)
+        variables[f"{name}_counts"] = Variable(number, "counts", f"{words} events", (), drawn.get(name))
+    return replace(posterior, variables=variables)
+
+
+def _with_truth(name: str, item: Variable, truth: Mapping[str, Mapping[str, float]]) -> Variable:
+    known = truth.get("parameters", {}).get(name)
+    if known is None and name.endswith("_norm"):
+        known = truth.get("norms", {}).get(name.removesuffix("_norm"))
+    return item if known is None else replace(item, truth=known)
+
+
+def _batches(model: MixtureModel, values: Mapping[str, torch.Tensor], count: int) -> Any:  # noqa: ANN401 - an iterator
+    with torch.no_grad():
+        for start in range(0, count, BATCH):
+            yield model.component_fractions({name: part[start : start + BATCH] for name, part in values.items()})
+
+
+def _fraction_prior(model: MixtureModel, name: str) -> dict[str, Any] | None:
+    """Return what the prior says about one fraction; None with absolute norms."""
+    if model.is_extended:
+        return None
+    leaf = model.shares.summarise_prior()[name]  # type: ignore[union-attr]  # fractions, as it is not extended
+    return {"family": "Dirichlet", "mean": leaf.mean, "sd": leaf.sd, "interval_90": [leaf.low, leaf.high]}

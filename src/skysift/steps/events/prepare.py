@@ -1,0 +1,93 @@
+"""``skysift prepare``, events: axes, pointings, and the light of every source on the grid of true coordinates."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from skysift.config import load_slice
+from skysift.instruments.ctao.event_observation import EventObservation, ResponseFile, write_event_observation
+from skysift.instruments.ctao.pointing import Axes, make_true_axes
+from skysift.models.events.lights import make_light, make_share
+from skysift.steps.events.sources import Finder, pointings_of, read_response_file, reconstructed_axes
+from skysift.storage.hdf5 import check_writable, collect
+
+if TYPE_CHECKING:
+    from skysift.config.events import EventComponent
+    from skysift.config.events import EventObservation as Settings
+    from skysift.instruments.ctao.irf import Irf
+    from skysift.sky.light import Light
+
+__all__ = ["run"]
+
+LIVE_TIME_TOLERANCE = 0.01
+
+
+def run(config: Path, out: Path) -> None:
+    """Write the observation.
+
+    Parameters
+    ----------
+    config : slice ``observation`` of the configuration
+    out : file of format ``event_observation``
+
+    Raises
+    ------
+    InputError : a file that is absent, damaged or unfit for use
+    """
+    check_writable(out)
+    slice_ = load_slice(config, "events/observation")
+    settings, find = slice_.observation, Finder(config)
+    names = [pointing.irf or settings.irf for pointing in settings.pointings]
+    responses = {name: read_response_file(name, settings.psf_empty, find) for name in dict.fromkeys(names)}
+    seen = reconstructed_axes(settings)
+    true = seen if settings.normalise == "discrete" else _true_axes(settings, list(responses.values()), seen)
+    observation = EventObservation(
+        reconstructed=seen,
+        true=true,
+        pointings=pointings_of(settings),
+        responses=tuple(ResponseFile(name, responses[name].sha256) for name in names),
+        lights=_lights(slice_.sources, true, seen, find),
+        normalise=settings.normalise,
+        psf_empty=settings.psf_empty,
+        warnings=tuple(_compare_times(settings, names, responses)),
+    )
+    write_event_observation(out, observation, collect(slice_.run, slice_.seed, config.read_bytes(), find.used))
+    for warning in observation.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _true_axes(settings: Settings, responses: list[Irf], seen: Axes) -> Axes:
+    """Return the widest axes that any of the responses asks for."""
+    margin: float | Literal["auto"] = "auto" if settings.true.margin_deg is None else settings.true.margin_deg
+    refine: int | Literal["auto"] = settings.true.refine or "auto"
+    asked = [make_true_axes(irf, seen, pointings_of(settings), margin, refine) for irf in responses]
+    energy = max((axes.energy for axes in asked), key=lambda axis: float(axis.edges_tev[-1] / axis.edges_tev[0]))
+    return Axes(energy, max((axes.grid for axes in asked), key=lambda grid: grid.size))
+
+
+def _lights(sources: dict[str, EventComponent], true: Axes, seen: Axes, find: Finder) -> dict[str, Light]:
+    """Return the light of each source in the sky; those that move with their parameters are made when needed."""
+    lights = {}
+    for name, component in sources.items():
+        if component.sky is None or component.moves:
+            continue
+        if component.free or component.share:
+            lights[name] = make_share(component, true.grid, seen.grid, find, {})
+        else:
+            lights[name] = make_light(component, true, seen.grid, find)
+    return lights
+
+
+def _compare_times(settings: Settings, names: list[str], responses: dict[str, Irf]) -> list[str]:
+    """Say where a response was made for another live time than the pointing has."""
+    warnings = []
+    for number, (pointing, name) in enumerate(zip(settings.pointings, names, strict=True)):
+        stated = responses[name].live_time_s
+        if stated is not None and abs(pointing.time_s / stated - 1) > LIVE_TIME_TOLERANCE:
+            warnings.append(
+                f"pointing {number} lasts {pointing.time_s / 3600:g} h, its response {name} was made for "
+                f"{stated / 3600:g} h: cuts depend on the time"
+            )
+    return warnings

@@ -1,0 +1,39 @@
+"""``skysift response``: tables of the response at the bins of an observation, shared by all runs that need the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skysift.config import load_slice
+from skysift.errors import InputError
+from skysift.instruments.ctao.event_observation import read_event_observation
+from skysift.instruments.ctao.stored_response import make_response, store_response
+from skysift.steps.events.sources import open_responses
+from skysift.storage.hdf5 import check_writable, collect
+
+__all__ = ["run"]
+
+
+def run(config: Path, observation: Path, pointing: int, out: Path) -> None:
+    """Write the response of one pointing.
+
+    Parameters
+    ----------
+    config : slice ``observation`` of the configuration
+    observation : file of format ``event_observation``
+    pointing : its number, from 0
+    out : file of format ``response``
+
+    Raises
+    ------
+    InputError : a pointing that does not exist, or a response file that changed
+    """
+    check_writable(out)
+    settings = load_slice(config, "events/observation")
+    looked_at = read_event_observation(observation)
+    if not pointing < len(looked_at.pointings):
+        wanted = f"0 to {len(looked_at.pointings) - 1}"
+        raise InputError(config, "--pointing", pointing, wanted, "name a pointing of the observation")
+    irf = open_responses(looked_at, observation)[pointing]
+    response = make_response(irf, looked_at, pointing)
+    store_response(out, response, collect("cache", settings.seed, b"", []))

@@ -1,0 +1,90 @@
+"""``skysift simulate``, events: draw one event list from the truth of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skysift.config import load_slice
+from skysift.errors import InputError
+from skysift.instruments.ctao.background_counts import integrate_background
+from skysift.instruments.ctao.event_list import write_events
+from skysift.instruments.ctao.event_observation import read_event_observation
+from skysift.instruments.ctao.simulation import Numbers, simulate_events
+from skysift.models.events.lights import make_light
+from skysift.models.events.parameters import middle_of, short_values
+from skysift.steps.events.sources import Finder, open_responses
+from skysift.storage.hdf5 import check_writable, collect
+from skysift.streams import numpy_stream
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from skysift.config.events.simulate import EventSet
+    from skysift.sky.light import Light
+
+__all__ = ["run"]
+
+
+def run(config: Path, observation: Path, data: str, out: Path) -> None:
+    """Write one simulated event list.
+
+    Parameters
+    ----------
+    config : slice ``simulate-<set>`` of the configuration
+    observation : file of format ``event_observation``
+    data : name of the data set, such as ``simulated-000``; its random streams are derived from it
+    out : file of format ``events``, with the truth
+
+    Raises
+    ------
+    InputError : a name that the set does not have, or a source that the field never sees
+    """
+    check_writable(out)
+    settings = load_slice(config, "events/simulate")
+    if not settings.is_own(data):
+        wanted = f"{settings.name}-000, {settings.name}-001, ..."
+        raise InputError(config, "--data", data, wanted, "correct the name, or take the slice of its set")
+    looked_at = read_event_observation(observation)
+    irfs, find = open_responses(looked_at, observation), Finder(config)
+    truth = middle_of(settings.components) | settings.events.parameters
+    lights: dict[str, Light | None] = {}
+    for name, component in settings.components.items():
+        if component.sky is None:
+            lights[name] = None
+        elif component.free or component.share:
+            values = short_values(component, name, truth)
+            lights[name] = make_light(component, looked_at.true, looked_at.reconstructed.grid, find, values)
+        else:
+            lights[name] = looked_at.lights[name]
+
+    def streams(*names: str) -> np.random.Generator:
+        return numpy_stream(settings.seed, "simulate", data, *names)
+
+    pairs = zip(irfs, looked_at.pointings, strict=True)
+    rates = [integrate_background(irf, looked_at.reconstructed, pointing) for irf, pointing in pairs]
+    numbers = _numbers(settings.events, list(settings.components))
+    events = simulate_events(data, looked_at, irfs, lights, rates, numbers, streams, truth)
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, *find.used])
+    write_events(out, events, provenance, {"responses": [response.sha256 for response in looked_at.responses]})
+
+
+def _numbers(events: EventSet, components: list[str]) -> Numbers:
+    if isinstance(events.events, dict):
+        return Numbers(events.events, is_poisson=events.poisson)
+    if events.events == "physical":
+        return Numbers({name: events.truth.get(name, 1.0) for name in components}, is_physical=True)
+    total = float(events.events)
+    values = {name: share * total for name, share in events.truth.items()}
+    if not events.poisson:
+        values = _round(values, round(total))
+    return Numbers(values, is_poisson=events.poisson)
+
+
+def _round(values: dict[str, float], total: int) -> dict[str, float]:
+    """Return whole numbers with the same sum: the largest remainders are rounded up."""
+    floors = {name: float(int(value)) for name, value in values.items()}
+    rest = sorted(values, key=lambda name: values[name] - floors[name], reverse=True)
+    for name in rest[: round(total - sum(floors.values()))]:
+        floors[name] += 1.0
+    return floors
