@@ -221,7 +221,7 @@ def test_fermi_model_covers_the_centre_and_nothing_else(model_place):
     image = read_fits_image(model_place)
     assert image.array.shape == (30, 64, 120)
     assert (image.unit, image.energy_unit) == ("", "MeV")
-    shape = fermi_shape(image, image.energies, image.energy_unit, extend_deg=0.0)
+    shape = fermi_shape(image, image.energies, image.energy_unit)
     assert (shape.lon_deg[0], shape.lon_deg[-1], shape.lat_deg[0], shape.lat_deg[-1]) == (-7.4375, 7.4375, -4.0, 3.875)
     view = LonLatGrid.from_step(-3.2, 3.2, -3.2, 3.2, 0.4)
     found = mean_one(shape, view)
@@ -233,7 +233,7 @@ def test_fermi_model_covers_the_centre_and_nothing_else(model_place):
     assert centre == pytest.approx(1.0, rel=1e-12)
     with pytest.raises(InputError, match=r"pixels outside the map.*\n.*l -7.5 .. 7.5 deg, b -4.0625 .. 3.9375 deg"):
         mean_one(shape, LonLatGrid.from_step(-4.0, 4.0, -4.0, 4.0, 0.4))
-    margin = fermi_shape(image, image.energies, image.energy_unit)
+    margin = fermi_shape(image, image.energies, image.energy_unit, extend_deg=0.5)
     assert np.isfinite(mean_one(margin, LonLatGrid.from_step(-4.0, 4.0, -4.0, 4.0, 0.4), view)).all()
     with pytest.raises(InputError, match="energy band"):
         fermi_shape(image, image.energies, image.energy_unit, band_tev=(0.01, 10.0))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from skysift.sky.template_maps import Image
 
 __all__ = [
-    "EXTEND_DEG", "GAGGERO_INDEX", "GAGGERO_NORM", "SHAPE_BAND_TEV", "SyntheticDiffuse", "fermi_shape", "mean_one",
+    "GAGGERO_INDEX", "GAGGERO_NORM", "SHAPE_BAND_TEV", "SyntheticDiffuse", "fermi_shape", "mean_one",
     "synthetic_diffuse",
 ]  # fmt: skip
 
@@ -27,9 +27,6 @@ GAGGERO_NORM = 1.36e-8
 GAGGERO_INDEX = 2.41
 SHAPE_BAND_TEV = (0.01, 0.6)
 """Energies over which the Fermi-LAT model gives the shape, TeV."""
-
-EXTEND_DEG = 0.5
-"""Margins of true coordinates may leave the map by so much; it goes on with its border values."""
 
 _FINE_DEG = 0.1
 #: Longitude, latitude, size (deg) and height of made-up clouds.
@@ -47,7 +44,7 @@ class _Plane:
 
 def fermi_shape(
     image: Image, energies: Array | None, energy_unit: str, band_tev: tuple[float, float] = SHAPE_BAND_TEV,
-    extend_deg: float = EXTEND_DEG,
+    extend_deg: float = 0.0,
 ) -> SkyMap:  # fmt: skip
     """Return the Fermi-LAT diffuse model, integrated over a band of energies, as a map.
 

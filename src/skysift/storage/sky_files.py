@@ -11,12 +11,20 @@ import numpy as np
 
 from skysift.errors import InputError, nearest
 from skysift.storage.fits import Unit, card, find_unit, read_image_unit, read_table_unit, scan_units
-from skysift.storage.guard import check_file, walk
+from skysift.storage.guard import check_file, check_size, walk
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
-__all__ = ["ArrayMap", "FitsColumns", "FitsImage", "read_fits_columns", "read_fits_image", "read_hdf5_map"]
+__all__ = [
+    "ArrayMap",
+    "FitsColumns",
+    "FitsImage",
+    "read_fits_columns",
+    "read_fits_image",
+    "read_hdf5_map",
+    "read_named_table",
+]
 
 _ENERGY_TABLES = ("ENERGIES", "EBOUNDS", "ENERGY")
 
@@ -216,3 +224,49 @@ def read_hdf5_map(path: str | Path) -> ArrayMap:
 
 def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def read_named_table(path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the column names and the rows of a table in plain text.
+
+    The last line before the numbers that has as many words as columns names them, with or without ``#`` or quotes.
+
+    Raises
+    ------
+    InputError : not text, no numbers, rows of different lengths, no names
+    """
+    place = check_file(path)
+    check_size(place, "text", place.stat().st_size, place.stat().st_size)
+    header: list[str] = []
+    rows: list[list[float]] = []
+    try:
+        with place.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                words = line.replace(",", " ").split()
+                values = _numbers(words)
+                if values is None and rows and words and not words[0].startswith("#"):
+                    raise InputError(place, f"line {number}", line.strip()[:60], "numbers", "mend the table")
+                if values is None:
+                    header = header if rows or not words else line.replace("Log[10,x]", "log10x").split()
+                elif rows and len(values) != len(rows[0]):
+                    found = f"{len(values)} numbers"
+                    raise InputError(place, f"line {number}", found, f"{len(rows[0])} as above", "mend the table")
+                else:
+                    rows.append(values)
+    except UnicodeDecodeError as error:
+        raise InputError(place, "text", error, "a table in plain text", "name another file") from error
+    if not rows:
+        raise InputError(place, "rows", "none", "rows of numbers", "name another file")
+    names = tuple(name.strip("\"'#,") for name in header if name.strip("\"'#,"))
+    if len(names) != len(rows[0]):
+        found = f"{len(names)} names for {len(rows[0])} columns"
+        raise InputError(place, "header", found, "a line that names every column", "add it above the numbers")
+    return names, np.asarray(rows)
+
+
+def _numbers(words: list[str]) -> list[float] | None:
+    """Return words as numbers, None where one is not."""
+    try:
+        return [float(word) for word in words] or None
+    except ValueError:
+        return None
