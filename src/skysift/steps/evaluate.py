@@ -100,6 +100,7 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
 
 
 def columns_of(name: str, shape: tuple[int, ...]) -> list[str]:
+    """Return the columns that hold one parameter: its name, with ``[k]`` for each number of a vector."""
     size = int(np.prod(shape)) if shape else 1
     return [name] if shape == () else [f"{name}[{k}]" for k in range(size)]
 
@@ -112,6 +113,7 @@ def _number(table: Path, row: int, name: str, text: object) -> float:
 
 
 def check_columns(table: Path, rows: list[dict[str, str]], known: list[str]) -> None:
+    """Refuse a table without rows, or with a column that is no number of a parameter."""
     if not rows:
         raise InputError(table, "rows", "none", "one or more rows of parameter values", "add a row")
     for column in rows[0]:

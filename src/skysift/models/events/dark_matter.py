@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from skysift.config.events import EventComponent
     from skysift.config.events.spectra import Profile as ProfileSettings
     from skysift.config.events.spectra import Spectrum as SpectrumSettings
+    from skysift.sky.dark_matter.line_of_sight import Kind
     from skysift.sky.spectra import Spectrum
 
 __all__ = ["make_dark_spectrum", "make_map"]
@@ -48,7 +49,7 @@ def make_map(component: EventComponent, grid: LonLatGrid, values: Values) -> Ten
     grid : pixels
     values : of free parameters of the profile, by short name; numbers or (batch,)
     """
-    kind = "decay" if component.spectrum is not None and component.spectrum.kind == "decay" else "annihilation"
+    kind: Kind = "decay" if component.spectrum is not None and component.spectrum.kind == "decay" else "annihilation"
     geometry = _geometry(grid.lon_edges_deg.tobytes(), grid.lat_edges_deg.tobytes())
     return geometry.integrate(_profile(component.profile, values), kind)
 
@@ -100,5 +101,3 @@ def _read_channel(path: Path, name: str) -> Channel:
         wanted = "a line of names, then rows of numbers: mass, log10 x, one column per channel"
         raise InputError(path, "table", str(error), wanted, "mend the table") from None
     return interpret_channels(head, rows, [name], str(path))[name]
-
-

@@ -74,7 +74,9 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
     datasets = {"log_density": cube, "counts": Dataset(marginals.counts, "", "events in each row", ("event",))}
     write(marginals_out, format="expected", datasets=datasets, attributes=attributes, provenance=provenance)
     write_table(out, results, digits=DIGITS)
-    print(f"{len(results)} rows: log likelihood {', '.join(format(row['log_likelihood'], '.10g') for row in results[:5])}")
+    print(
+        f"{len(results)} rows: log likelihood {', '.join(format(row['log_likelihood'], '.10g') for row in results[:5])}"
+    )
 
 
 def _spread(row: Row, names: tuple[str, ...]) -> Row:
