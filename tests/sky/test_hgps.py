@@ -14,7 +14,7 @@ from skysift.sky import hgps
 from skysift.sky.catalogue import synthetic_catalogue
 from skysift.sky.shapes import Gaussian, Point, Shell
 from skysift.sky.spectra import ExponentialCutoff, PowerLaw
-from skysift.storage.sky_files import read_fits_columns
+from skysift.storage.sky_files import read_fits_columns, read_fits_image
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,29 @@ def test_another_unit_is_refused():
     sources.units["Flux_Map"] = "m-2 s-1"
     with pytest.raises(InputError, match="unit of column Flux_Map"):
         hgps.interpret_hgps(sources, parts)
+
+
+def test_reader_names_a_missing_column_and_refuses_a_cut_file(tmp_path):
+    from astropy.io import fits
+
+    path = tmp_path / "catalogue.fits"
+    names, sizes = np.array(["A ", "BC"]), np.array([0.5, np.nan], dtype=">f4")
+    columns = [fits.Column("Source_Name", "2A", array=names), fits.Column("Size", "E", unit="deg", array=sizes)]
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns, name="HGPS_SOURCES")]).writeto(path)
+    read = read_fits_columns(path, "HGPS_SOURCES", ("Source_Name", "Size"))
+    assert read["Source_Name"].tolist() == ["A", "BC"]
+    assert read["Size"].dtype == np.float64
+    assert np.isnan(read["Size"][1])
+    assert read.units["Size"] == "deg"
+    with pytest.raises(InputError, match="did you mean 'Size'"):
+        read_fits_columns(path, "HGPS_SOURCES", ("Sizes",))
+    with pytest.raises(InputError, match="HGPS_GAUSS"):
+        read_fits_columns(path, "HGPS_GAUSS_COMPONENTS", ("Size",))
+    with pytest.raises(InputError, match="no image"):
+        read_fits_image(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError):
+        read_fits_columns(path, "HGPS_SOURCES", ("Size",))
 
 
 def test_synthetic_catalogue_has_the_variety_of_a_survey():
