@@ -89,7 +89,8 @@ def integrate_inside(
             lines = (values * np.cos(angle)) @ parts * half[taken] * (chord * weights)[node[taken]]
             pixel = rows[node[taken]] * grid.shape[1] + columns[piece[taken]]
             shares += np.bincount(pixel, lines, minlength=grid.size)
-    return shares * _SQUARE_DEG
+    integrals: Array = shares * _SQUARE_DEG
+    return integrals
 
 
 def _at(density: Callable[[Array, Array], Array], lon_deg: float, offset: Array, latitude: Array) -> Array:
