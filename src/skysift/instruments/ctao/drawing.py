@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ __all__ = ["Draw", "Source", "draw_background", "draw_source"]
 
 BLOCK = 65536
 SLOPE = 2.5
-LEAST_ACCEPTED = 1e-4
+MOST_ROUNDS = 100_000
+MARGIN_OF_BOUND = 1.2
 Array = NDArray[np.float64]
 
 
@@ -60,11 +62,10 @@ class Source(NamedTuple):
     @classmethod
     def of(cls, light: Light, irf: Irf, axes: Axes, pointing: Pointing) -> Source:
         """Return the source behind a light: its rate is flux times effective area, s-1, before any cut."""
-        energy = axes.energy.centres_tev[:, None]
-        apart = axes.grid.separations_deg(pointing.lon_deg, pointing.lat_deg)[None]
-        cube = light.cube * irf.area_cm2(energy, apart)
-        away = _offsets(light.points_deg[:, 0], light.points_deg[:, 1], pointing)[:, None]
-        points = light.point_flux * irf.area_cm2(axes.energy.centres_tev[None], away)
+        apart = axes.grid.separations_deg(pointing.lon_deg, pointing.lat_deg)
+        cube = light.cube * _mean_area(irf, axes.energy, apart).T
+        away = _offsets(light.points_deg[:, 0], light.points_deg[:, 1], pointing)
+        points = light.point_flux * _mean_area(irf, axes.energy, away)
         return cls(np.concatenate([cube.ravel(), points.ravel()]), light, axes)
 
     def draw(self, count: int, generator: np.random.Generator) -> tuple[Array, Array, Array]:
@@ -81,6 +82,19 @@ class Source(NamedTuple):
         for column, out in enumerate((lon, lat)):
             out[~extended] = self.light.points_deg[point[~extended], column]
         return energy, lon, lat
+
+
+def _mean_area(irf: Irf, axis: EnergyAxis, offset_deg: Array) -> Array:
+    """Return the effective area at offsets (n,), mean over each energy bin as a power law falls, (n, energy), cm2."""
+    points, weights = np.polynomial.legendre.leggauss(4)
+    bins = np.arange(axis.size)
+    parts = [
+        0.5
+        * weight
+        * irf.area_cm2(_within_bins(axis, bins, np.full(axis.size, 0.5 * (1.0 + point))), offset_deg[:, None])
+        for point, weight in zip(points, weights, strict=True)
+    ]
+    return np.asarray(np.sum(parts, axis=0))
 
 
 def _within_bins(axis: EnergyAxis, bins: NDArray[np.int64], share: Array) -> Array:
@@ -165,42 +179,38 @@ def draw_background(
     generator : random stream
     """
     running = np.cumsum(rates.ravel())
-    parts, missing = [], count
-    while missing > 0:
-        tries = min(BLOCK, 2 * missing + 64)
-        place = np.searchsorted(running, generator.random(tries) * running[-1], side="right")
-        bins, pixels = np.divmod(np.minimum(place, rates.size - 1), axes.grid.size)
-        energy = _within_bins(axes.energy, bins, generator.random(tries))
-        lon, lat = _within_pixels(axes.grid, pixels, generator)
-        kept = generator.random(tries) < _relative_rate(irf, axes, pointing, bins, pixels, energy, lon, lat)
-        nothing = np.full(tries, np.nan)
-        parts.append(Draw(energy, lon, lat, nothing, nothing, nothing).take(kept))
-        missing -= int(kept.sum())
-    return Draw.join(parts).take(slice(0, count)) if parts else Draw(*(np.zeros(0) for _ in range(6)))
+    place = np.searchsorted(running, generator.random(count) * running[-1], side="right")
+    place = np.minimum(place, rates.size - 1)
+    cells, own = np.unique(place, return_inverse=True)
+    bounds = _bound_rates(irf, axes, pointing, cells)[own]
+    bins, pixels = np.divmod(place, axes.grid.size)
+    energy, lon, lat = np.full((3, count), np.nan)
+    # an event that is refused is drawn again in its own bin, so that bins keep their rates
+    open_rows = np.arange(count)
+    for _ in range(MOST_ROUNDS):
+        energy[open_rows] = _within_bins(axes.energy, bins[open_rows], generator.random(len(open_rows)))
+        lon[open_rows], lat[open_rows] = _within_pixels(axes.grid, pixels[open_rows], generator)
+        rate = (
+            irf.background_at(energy[open_rows], lon[open_rows], lat[open_rows], pointing) * energy[open_rows] ** SLOPE
+        )
+        open_rows = open_rows[generator.random(len(open_rows)) * bounds[open_rows] >= rate]
+        if not len(open_rows):
+            break
+    nothing = np.full(count, np.nan)
+    return Draw(energy, lon, lat, nothing, nothing, nothing)
 
 
-def _relative_rate(
-    irf: Irf,
-    axes: Axes,
-    pointing: Pointing,
-    bins: NDArray[np.int64],
-    pixels: NDArray[np.int64],
-    energy: Array,
-    lon: Array,
-    lat: Array,
-) -> Array:
-    """Return the rate at events over a bound of it within their bins, both relative to the slope that was drawn."""
+def _bound_rates(irf: Irf, axes: Axes, pointing: Pointing, cells: NDArray[np.int64]) -> Array:
+    """Return a bound of the rate in bins (n,), relative to the slope that is drawn, from 27 points of each."""
+    bins, pixels = np.divmod(cells, axes.grid.size)
     low, high = axes.energy.edges_tev[bins], axes.energy.edges_tev[bins + 1]
     row, column = np.divmod(pixels, axes.grid.shape[1])
     west, east = axes.grid.lon_edges_deg[column], axes.grid.lon_edges_deg[column + 1]
     south, north = axes.grid.lat_edges_deg[row], axes.grid.lat_edges_deg[row + 1]
-    highest = np.zeros(len(bins))
-    for share in (0.0, 0.5, 1.0):
-        for x in (0.0, 0.5, 1.0):
-            for y in (0.0, 0.5, 1.0):
-                at = low * (high / low) ** share
-                rate = irf.background_at(at, west + x * (east - west), south + y * (north - south), pointing)
-                highest = np.maximum(highest, rate * at**SLOPE)
-    own = irf.background_at(energy, lon, lat, pointing) * energy**SLOPE
-    relative = own / np.where(highest > 0, 1.2 * highest, 1.0)
-    return np.where(highest > 0, np.maximum(relative, LEAST_ACCEPTED), 1.0)
+    highest = np.full(len(cells), np.finfo(np.float64).tiny)
+    # energies a hair inside the bin: tables are empty outside their edges
+    for share, x, y in itertools.product((1e-9, 0.5, 1.0 - 1e-9), (0.0, 0.5, 1.0), (0.0, 0.5, 1.0)):
+        at = low * (high / low) ** share
+        rate = irf.background_at(at, west + x * (east - west), south + y * (north - south), pointing)
+        highest = np.maximum(highest, rate * at**SLOPE)
+    return MARGIN_OF_BOUND * highest

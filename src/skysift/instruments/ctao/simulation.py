@@ -95,7 +95,7 @@ def _assemble(
     component = np.repeat([components.index(part) for part in drawn], sizes)
     # in no order of components: a cut of the list is a fair sample
     order = streams("order").permutation(len(pointing))
-    counts = {part: float(size) for part, size in zip(drawn, sizes, strict=True)}
+    counts = dict.fromkeys(components, 0.0) | {part: float(size) for part, size in zip(drawn, sizes, strict=True)}
     truth: dict[str, Mapping[str, float]] = {"counts": counts, "parameters": dict(parameters)}
     if numbers.is_physical:
         truth["norms"] = dict(numbers.values)
