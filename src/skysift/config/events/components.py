@@ -114,6 +114,8 @@ class EventComponent(Section):
                 raise fault(f"{word} with sky: {self.sky}", f"add {word}", f"no {word}")
         if self.inner_deg is not None and self.size_deg is not None and self.inner_deg >= self.size_deg:
             raise fault("inner < size", "swap them", f"inner {self.inner_deg:g} deg, size {self.size_deg:g} deg")
+        if self.norm is not None and self.norm.is_rigid_fit:
+            raise fault("a number or a prior", "write for example 'norm: 1'", "norm: rigid_fit")
         self._check_spectrum()
         self._check_field()
         return self
@@ -141,7 +143,7 @@ class EventComponent(Section):
             )
 
     def _check_field(self) -> None:
-        if self.modulate and (self.sky in (None, "point") or self.free):
+        if self.modulate and (self.sky in (None, "point", *_CATALOGUES) or self.free or self.share):
             raise fault(
                 "modulate on a sky map without other free parameters",
                 "fix the spectrum and the profile, or leave modulate out",

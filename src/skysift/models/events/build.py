@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from skysift.errors import InputError
 from skysift.models.events.dark_matter import make_map
 from skysift.models.events.lights import Finder, make_spectrum
 from skysift.models.events.parameters import full_names, make_source_prior, source_parameters
@@ -63,6 +64,10 @@ def build_mixture(
     densities, totals = (
         torch.stack(part, -1)[0] for part in zip(*(mover(middle) for mover in movers.values()), strict=True)
     )
+    for name, total in zip(names, totals.tolist(), strict=True):
+        if not total > 0:
+            wanted = "a source that the field and the response see"
+            raise InputError("marginals", f"component {name}", f"{total:g} expected events", wanted, "leave it out")
     table, counts = read_densities((densities / totals).log().cpu(), names, marginals.counts, totals.cpu())
     table, counts = DensityTable(*(part.to(device) for part in table if part is not None)), counts.to(device)
     shares: Fractions | Norms
