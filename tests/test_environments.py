@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 import skysift
 
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
-IMPORT_NAMES = {"pyyaml": "yaml", "pyro-ppl": "pyro", "pillow": "PIL"}
+IMPORT_NAMES = {"pyyaml": "yaml", "pyro-ppl": "pyro", "pillow": "PIL", "nautilus-sampler": "nautilus"}
 PARTS_OF_PYDANTIC = {"pydantic_core", "annotated_types"}
 FOR_USERS = {"arviz", "h5netcdf"}  # the posteriors are made to be opened with these
 

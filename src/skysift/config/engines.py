@@ -23,6 +23,8 @@ __all__ = [
     "LaplaceStep",
     "MapSettings",
     "MapStep",
+    "NestedSettings",
+    "NestedStep",
     "SviSettings",
     "SviStep",
 ]
@@ -151,6 +153,42 @@ class HmcSettings(Section):
     max_draws: PositiveInteger = key(2000, "most draws per chain", example=2000)
 
 
+class NestedSettings(Section):
+    """Settings of nested sampling.
+
+    Attributes
+    ----------
+    library : ``dynesty`` or ``nautilus``
+    live : live points, None for the library's own number
+    sample : proposals of dynesty, None to choose by dimension
+    dlogz : evidence left at the end
+    effective : effective draws, None for one pass of dynesty
+    runs : independent runs that are merged
+    discard : whether nautilus forgets what it drew while it built its bounds
+    """
+
+    library: Literal["dynesty", "nautilus"] = key("dynesty", "the sampler behind it", example="nautilus")
+    live: PositiveInteger | None = key(
+        None, "live points", example=500, says="the larger one of 500 and 50 per dimension; 2000 for nautilus"
+    )
+    sample: Literal["unif", "rslice", "slice", "rwalk"] | None = key(
+        None, "how dynesty proposes points", example="rslice", says="unif up to five dimensions, rslice beyond"
+    )
+    dlogz: PositiveReal = key(0.01, "evidence left when dynesty stops, in nats", example=0.01)
+    effective: PositiveInteger | None = key(
+        None,
+        "effective draws: dynesty adds batches until there are so many",
+        example=10000,
+        says="one pass of dynesty; 10000 for nautilus",
+    )
+    runs: PositiveInteger = key(
+        1, "independent runs that are merged; a published evidence needs four", example=4, le=100
+    )
+    discard: bool = key(
+        True, "forget what nautilus drew while it built its bounds, which is not independent of them", example=True
+    )
+
+
 class _Step(Section):
     engine: str
 
@@ -195,7 +233,14 @@ class HmcStep(_Step):
     settings: HmcSettings = key(None, "its settings", example={"chains": 32}, default_factory=HmcSettings)
 
 
-_EngineName = Literal["map", "laplace", "grid", "svi", "hmc"]
+class NestedStep(_Step):
+    """Nested sampling through the unit cube: evidence and posterior, independent of every start."""
+
+    engine: Literal["nested"] = key(REQUIRED, "name of the engine", example="nested")
+    settings: NestedSettings = key(None, "its settings", example={"runs": 4}, default_factory=NestedSettings)
+
+
+_EngineName = Literal["map", "laplace", "grid", "svi", "hmc", "nested"]
 ENGINES: tuple[str, ...] = get_args(_EngineName)
 
 
@@ -217,8 +262,8 @@ def _expand_step(data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
     return expanded
 
 
-_Steps = MapStep | LaplaceStep | GridStep | SviStep | HmcStep
-_Settings = MapSettings | LaplaceSettings | GridSettings | SviSettings | HmcSettings
+_Steps = MapStep | LaplaceStep | GridStep | SviStep | HmcStep | NestedStep
+_Settings = MapSettings | LaplaceSettings | GridSettings | SviSettings | HmcSettings | NestedSettings
 EngineStep = Annotated[
     Annotated[_Steps, Field(discriminator="engine")],
     BeforeValidator(_expand_step, json_schema_input_type=_EngineName | dict[_EngineName, _Settings | None] | _Steps),

@@ -16,7 +16,8 @@ _BASE_MB = 1000  # Python, torch and pyro, and the Snakemake that starts them
 _WORKING_COPIES = 8  # projections, their factors and gradients that live at the same time
 _DRAWS_AT_ONCE = 1000  # values per pixel beside the fields
 _MARGIN = 1.5  # inducing points reach beyond the region
-_SECONDS = {"map": 20, "laplace": 20, "grid": 120, "svi": 120, "hmc": 600}  # 5000 pixels, one bin, one core
+# 5000 pixels, one bin, one core
+_SECONDS = {"map": 20, "laplace": 20, "grid": 120, "svi": 120, "hmc": 600, "nested": 600}
 _RECIPE_SECONDS = 1800
 _NEWTON_STEPS = 40  # for each point of a grid of hyper-parameters
 _FLOPS = 1e10  # of one core

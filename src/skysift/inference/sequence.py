@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skysift.errors import InputError, nearest
-from skysift.inference.engine import Start
+from skysift.inference.engine import Check, Start
 from skysift.inference.result import factorise_covariance, flatten
-from skysift.inference.verdict import check_agreement, check_modes
+from skysift.inference.verdict import check_agreement, check_evidence, check_modes
 
 if TYPE_CHECKING:
     from skysift.contract import Model
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "continue_from", "load_engine", "read_settings", "run"]
 
-ENGINES = ("map", "laplace", "grid", "svi", "hmc")
+ENGINES = ("map", "laplace", "grid", "svi", "hmc", "nested")
 
 
 def run(model: Model, steps: Sequence[tuple[str, Mapping[str, Any]]], stream: Stream) -> list[Result]:
     """Run engines in a row, such as ``[("map", {}), ("svi", {"guide": "mvn"}), ("hmc", {})]``.
 
     Each starts from what the earlier ones found. Every result but that of ``map`` gets the check of modes against the
-    search of the last ``map`` before it; ``hmc`` after ``svi`` gets their agreement.
+    search of the last ``map`` before it, but ``nested``, which needs none; ``hmc`` after ``svi`` gets the agreement of
+    their means, ``nested`` that of its evidence with the one before.
 
     Parameters
     ----------
@@ -87,12 +88,22 @@ def continue_from(result: Result, before: Start) -> Start:
     return Start(z=points, mode=mode, covariance_factor=factor, draws=sample)
 
 
-def _compare(result: Result, earlier: Sequence[Result]) -> list[Any]:
+def _compare(result: Result, earlier: Sequence[Result]) -> list[Check]:
     if result.engine == "map":
         return []
-    search = next((one for one in reversed(earlier) if one.engine == "map"), None)
+    search = _last(earlier, "map")
     checks = [check_modes(result, search)]
-    guide = next((one for one in reversed(earlier) if one.engine == "svi"), None)
+    if result.engine == "nested" and search is None:
+        checks = [Check("modes: nested", 1.0, "sampled from the whole prior", "green")]
+    guide = _last(earlier, "svi")
     if result.engine == "hmc" and guide is not None:
         checks.append(check_agreement(guide, result))
+    other = next((one for one in reversed(earlier) if one.log_z is not None), None)
+    if other is not None and (result.engine == "nested") != (other.engine == "nested"):
+        agreement = check_evidence(other, result)
+        checks += [] if agreement is None else [agreement]
     return checks
+
+
+def _last(results: Sequence[Result], engine: str) -> Result | None:
+    return next((one for one in reversed(results) if one.engine == engine), None)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_agreement",
     "check_chains",
+    "check_evidence",
     "check_modes",
     "check_optima",
     "explain",
@@ -141,6 +142,17 @@ def check_agreement(first: Result, second: Result) -> Check:
     shift = float(((mean - other).abs() / sd.clamp_min(1e-300)).max())
     advice = f"{first.engine} and {second.engine} differ: a more flexible guide (flow), or longer chains"
     return grade(f"{first.engine} against {second.engine}, sd", shift, *DISAGREEMENT, advice=advice)
+
+
+def check_evidence(first: Result, second: Result) -> Check | None:
+    """Return the check that two evidences agree within three errors or a tenth of a nat; None where one is none."""
+    pair = (first, second)
+    if any(one.log_z is None or one.log_z_error is None or "bound" in one.log_z_method for one in pair):
+        return None
+    gap = abs(float(first.log_z or 0.0) - float(second.log_z or 0.0))
+    limit = max(0.1, 3.0 * math.hypot(*(float(one.log_z_error or 0.0) for one in pair)))
+    advice = f"{first.engine} and {second.engine} differ: look for further modes, or for tails that one of them misses"
+    return grade(f"log Z, {first.engine} against {second.engine}, nats", gap, limit, 2.0 * limit, advice=advice)
 
 
 def check_modes(result: Result, search: Result | None) -> Check:

@@ -67,7 +67,7 @@ class Fractions:
 
         Parameters
         ----------
-        names : components
+        names : components; a single one has nothing to share
         tree : nested mapping such as ``{"background": None, "sky": {"diffuse": None, "catalogue": None}}``, or a list
             of names; None for one group of all
         concentration : of every node, or by name of node or leaf; those left out count the leaves below them
@@ -76,6 +76,8 @@ class Fractions:
         ------
         InputError : a leaf that is no component, a component that is no leaf, two nodes of one name, a group of one
         """
+        if len(names) == 1 and tree is None:
+            return cls(tuple(names), ())
         groups = tuple(_read(_normalise(names if tree is None else tree), "fractions", concentration))
         _check_names(names, groups, concentration)
         return cls(tuple(names), groups)
@@ -115,13 +117,16 @@ class Fractions:
 
     def shares(self, values: Mapping[str, Tensor], totals: Tensor | None = None) -> Tensor:
         """Return the fraction of each component, (B, S); ``totals`` play no part."""
+        if self.is_flat:
+            return values["fractions"]
+        if not self.groups:
+            like = next(iter(values.values()))
+            return torch.ones(len(like), 1, dtype=torch.float64, device=like.device)
         factors: dict[str, Tensor] = {}
         for group in self.groups:
             for column, leaves in zip(values[group.parameter].unbind(-1), group.leaves, strict=True):
                 for leaf in leaves:
                     factors[leaf] = factors[leaf] * column if leaf in factors else column
-        if self.is_flat:
-            return values["fractions"]
         return torch.stack([factors[name] for name in self.names], -1)
 
     def split(self, shares: Tensor, totals: Tensor | None = None) -> dict[str, Tensor]:
