@@ -71,6 +71,11 @@ def read_gadf(path: str | Path) -> GadfEvents:
     if not len(rows):
         raise InputError(place, "EVENTS", "no rows", "one event or more", "name another event list")
     energy = _column(rows, unit, place, "ENERGY", "TeV")
+    if energy.min() <= 0:
+        row = int(np.argmin(energy))
+        raise InputError(
+            place, "EVENTS, column ENERGY", f"row {row}: {energy[row]:g} TeV", "energies above 0", "remove the row"
+        )
     lon, lat = _galactic(_column(rows, unit, place, "RA", "deg"), _column(rows, unit, place, "DEC", "deg"))
     silent = np.full(len(rows), np.nan)
     true_energy, true_lon, true_lat = silent, silent.copy(), silent.copy()
