@@ -27,6 +27,7 @@ LONGEST = 1.5
 TOLERANCE = 1e-3
 ROUGH = 5e-3
 SETTLED = 0.3
+GUESSED = 4
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,15 @@ class _Evidence:
         values = self.hyper.values(torch.as_tensor(theta, dtype=torch.float64))
         model = hook(self.model, "at")(values)
         near = min(self.known, key=lambda item: float(((item[0] - theta) ** 2).sum()), default=None)
-        start = self.start if near is None else near[2].z + torch.as_tensor(theta - near[0]) @ self.drift
         target = Target(model, device=self.device)
+        start = self.start if near is None else self._where(theta, near, target)
         return values, model, climb(target, start, tolerance=tolerance, near=near is not None)
+
+    def _where(self, theta: np.ndarray, near: tuple[np.ndarray, float, Optimum], target: Target) -> Tensor:
+        """Return where the optimum should be: that of the nearest place, moved as optima drift unless that is worse."""
+        moved = near[2].z + torch.as_tensor(theta - near[0]) @ self.drift
+        places = torch.stack([near[2].z, moved])
+        return places[int(torch.nan_to_num(target.log_density(places), nan=-math.inf).argmax())]
 
     def __call__(self, theta: np.ndarray) -> float:
         """Return log evidence plus log hyper-prior, both in theta, as exactly as a climb to the mode needs it."""
@@ -140,14 +147,17 @@ def _update(mixed: np.ndarray, diagonal: np.ndarray, move: np.ndarray, change: n
 def _ascend(evidence: _Evidence, theta: np.ndarray, most: int = 10) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Climb to the mode of the evidence; return it, a scale S with S Sᵀ = -Hessian⁻¹, the scaled gradient, the step.
 
-    Each step takes gradient and diagonal by differences; the mixed derivatives follow from changes of the gradient.
+    Each step takes gradient and diagonal by differences; the mixed derivatives follow from changes of the gradient at
+    first, and are taken by differences too where that does not lead to the mode soon.
     """
     step, norm, scale = STEP, math.inf, np.eye(len(theta))
     mixed = np.zeros((len(theta), len(theta)))
     past: tuple[np.ndarray, np.ndarray] | None = None
-    for _ in range(most):
+    for count in range(most):
         value, gradient, diagonal = evidence.slope(theta, step)
-        if past is not None:
+        if count >= GUESSED:
+            mixed = evidence.mixed(theta, step)
+        elif past is not None:
             mixed = _update(mixed, diagonal, theta - past[0], gradient - past[1])
         scale = _scale(mixed + np.diag(diagonal))
         norm = float(np.linalg.norm(scale.T @ gradient))
