@@ -63,8 +63,10 @@ class _Halo:
         scale, local, sun = (
             lift(value, radius.ndim) for value in (self.scale_kpc, self.local_density_gev_cm3, self.distance_kpc)
         )
-        ratio = self._shape(radius / scale) / self._shape(sun / scale)
-        return local * ratio
+        # as many axes as the radii, so that a batch of slopes meets its own axis also where R and r_s are numbers
+        here = sun / scale
+        here = here if here.ndim else here.reshape((1,) * radius.ndim)
+        return local * (self._shape(radius / scale) / self._shape(here))
 
     def _shape(self, x: Tensor) -> Tensor:
         raise NotImplementedError
