@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,7 @@ class _Mover:
     def __call__(self, values: Values) -> tuple[Tensor, Tensor]:
         if self.flux is None:
             return self.density[None], self.totals[None]
-        flux = self.flux(values)
+        flux = self.flux(values).to(self.totals.device)
         density = flux @ self.density.T if self.density.layout == torch.strided else (self.density @ flux.T).T
         return density, flux @ self.totals
 
@@ -138,11 +139,7 @@ def _mover(name: str, component: EventComponent, column: Column, true: Axes, fin
     if column.kind == "spectrum":
         density = torch.as_tensor(np.ascontiguousarray(column.density), device=device)
         return _Mover(density, totals, _spectrum_flux(name, component, true, find))
-    matrix: Any = column.density
-    density = torch.sparse_csr_tensor(
-        torch.as_tensor(matrix.indptr, dtype=torch.int64), torch.as_tensor(matrix.indices, dtype=torch.int64),
-        torch.as_tensor(matrix.data, dtype=torch.float64), size=matrix.shape, device=device,
-    )  # fmt: skip
+    density = _place_matrix(column.density, device)
     if column.kind == "map":
         return _Mover(density, totals, _map_flux(name, component, true, find))
     from skysift.models.events.fields import make_field
@@ -153,8 +150,18 @@ def _mover(name: str, component: EventComponent, column: Column, true: Axes, fin
     return _Mover(density, totals, lambda values: torch.exp(values[latent.name] @ projection.T), (latent,))
 
 
+def _place_matrix(matrix: Any, device: str) -> Tensor:  # noqa: ANN401 - a matrix of scipy, which has no types
+    """Return a sparse matrix as a tensor; that torch calls this layout a beta version is no news to users."""
+    parts = (torch.as_tensor(part, dtype=torch.int64) for part in (matrix.indptr, matrix.indices))
+    values = torch.as_tensor(matrix.data, dtype=torch.float64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+        return torch.sparse_csr_tensor(*parts, values, size=matrix.shape, device=device, check_invariants=False)
+
+
 def _own(name: str, component: EventComponent, values: Values) -> dict[str, Tensor | float]:
-    return {own: values[full] for own, full in full_names(component, name).items()}
+    # spectra and profiles are small: they stay on the processor
+    return {own: values[full].cpu() for own, full in full_names(component, name).items()}
 
 
 def _rows(values: Tensor) -> Tensor:

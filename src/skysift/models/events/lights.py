@@ -123,7 +123,8 @@ def _plain_spectrum(settings: SpectrumSettings, values: Values, find: Finder) ->
             edge = number(settings, "break", values)
             below, above = number(settings, "index", values), number(settings, "index_2", values)
             # the norm is that at the pivot, below the break
-            at_break = norm * (torch.as_tensor(edge, dtype=torch.float64) / pivot) ** (-torch.as_tensor(below, dtype=torch.float64))
+            ratio, slope = (torch.as_tensor(value, dtype=torch.float64) for value in (edge, below))
+            at_break = norm * (ratio / pivot) ** (-slope)
             return BrokenPowerLaw(at_break, below, above, edge)
         case "cutoff":
             cutoff = torch.as_tensor(number(settings, "cutoff", values), dtype=torch.float64)
