@@ -47,7 +47,8 @@ def average_density(place: Array, low: Array, high: Array, sigma: Array) -> Arra
     scale = 1.0 / (np.sqrt(2.0) * sigma)
     first, second = (place - low) * scale, (place - high) * scale
     sign = np.where(first + second > 0, -1.0, 1.0)
-    density: Array = 0.5 * np.abs(_erfc(-sign * first) - _erfc(-sign * second)) / (high - low)
+    share: Array = 0.5 * np.abs(_erfc(-sign * first) - _erfc(-sign * second))
+    density: Array = share / (high - low)
     return density
 
 
@@ -67,7 +68,8 @@ def reach_of_cut(missing: float) -> float:
 def _integrated_share(distance: Array, sigma: Array) -> Array:
     scaled = distance / sigma
     density = np.exp(-0.5 * scaled * scaled) * (sigma / np.sqrt(2.0 * np.pi))
-    return distance * (0.5 + 0.5 * _erf(scaled * np.sqrt(0.5))) + density
+    integral: Array = distance * (0.5 + 0.5 * _erf(scaled * np.sqrt(0.5))) + density
+    return integral
 
 
 def _erf(values: Array) -> Array:

@@ -76,12 +76,14 @@ class Migration:
         weights = self.nodes.weights[energy][:, None]
         return np.where(is_filled, weights / np.where(is_filled, total, 1.0), 0.0).T
 
-    def is_filled(self, offset_deg: Array) -> NDArray[np.bool_]:
-        """Tell which true bins (energy, offset) have an energy dispersion at all."""
+    def filled_share(self, offset_deg: Array) -> Array:
+        """Return the share of each true bin of energy in which the table is not empty, (energy, offset)."""
         at, upper = self.locate(offset_deg)
-        totals = self.totals.max(axis=1)
-        filled: NDArray[np.bool_] = (1 - upper) * totals[:, at] + upper * totals[:, at + 1] > 0
-        return filled
+        share = np.zeros((len(self.totals), len(upper)))
+        for point in range(self.totals.shape[1]):
+            total = (1 - upper) * self.totals[:, point, at] + upper * self.totals[:, point, at + 1]
+            share += np.where(total > 0, self.nodes.weights[:, point, None], 0.0)
+        return np.minimum(share, 1.0)
 
     def shares(self, offset_deg: Array) -> tuple[Band, ...]:
         """Return for each true energy the first reconstructed bin that it reaches, and the shares from there on.

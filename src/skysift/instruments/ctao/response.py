@@ -127,7 +127,8 @@ class Response:
     def efficiency(self) -> Array:
         """Share of each true bin's events that are reconstructed within the axes, (true energy, true pixel)."""
         within = np.stack([shares.sum(axis=1) for _, shares in self.bands])
-        return self.region_share * within
+        efficiency: Array = self.region_share * within
+        return efficiency
 
     @cached_property
     def cut_loss(self) -> float:
@@ -173,11 +174,11 @@ class Response:
         return 1.0 - self.detected(expected) / np.where(total > 0, total, 1.0)
 
     def lost_share(self, expected: Array) -> Array:
-        """Return the share of true counts, (source,), in bins where the tables hold no energy dispersion."""
+        """Return the share of true counts, (source,), where the tables hold no energy dispersion."""
         offsets = self.pointing.offsets_deg(self.true.grid)
-        is_empty = ~self.factors.migration.is_filled(offsets)
+        empty = 1.0 - self.factors.migration.filled_share(offsets)
         total = expected.sum(axis=(0, 1))
-        lost: Array = np.tensordot(is_empty.astype(np.float64), expected, axes=2) / np.where(total > 0, total, 1.0)
+        lost: Array = np.tensordot(empty, expected, axes=2) / np.where(total > 0, total, 1.0)
         return lost
 
     def area_at(self, lon_deg: float, lat_deg: float) -> Array:
@@ -197,7 +198,7 @@ class Response:
         -------
         (energy, pixel, source)
         """
-        offset = np.array([self.pointing.offset_deg(lon_deg, lat_deg)])
+        offset = self.pointing.offset_deg([lon_deg], [lat_deg])
         weights, sigmas = self.irf.psf_components(self.true.energy.centres_tev, offset)
         spread = make_psf_point(weights, sigmas, lon_deg, lat_deg, self.reconstructed.grid)
         folded = np.zeros((*self.reconstructed.shape, expected.shape[-1]))
