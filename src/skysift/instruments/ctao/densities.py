@@ -1,121 +1,106 @@
-"""Densities at the events themselves: the response at each event's own energy and direction, no bins."""
+"""Densities of sources at events by the direct sum over true bins."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skysift.instruments.ctao.columns import DispersionColumns, read_columns
-from skysift.instruments.ctao.windows import Windows
-
 if TYPE_CHECKING:
-    from skysift.instruments.ctao.response import Response
+    from scipy.sparse import csr_array
 
-__all__ = ["BLOCK_ROWS", "EventDensities"]
+    from skysift.instruments.ctao.event_kernel import EventKernel
+
+__all__ = ["PointSource", "add_points", "each_energy", "energy_densities", "make_event_rows", "sum_densities"]
 
 Array = NDArray[np.float64]
-Numbers = NDArray[np.int64]
-#: Events are taken in blocks of this many rows; a row never sees the others, so blocks change no bit of the answer.
-BLOCK_ROWS = 4096
+#: Longitude and latitude in deg, and events before migration (true energy, source).
+PointSource = tuple[float, float, Array]
 
 
-@dataclass(frozen=True, eq=False)
-class EventDensities:
-    r"""Densities of sources at events, by the direct sum.
+def sum_densities(kernel: EventKernel, expected: Array, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> Array:
+    r"""Return densities at events, exactly as the response says.
 
-    .. math:: n_s(E_i, l_i, b_i) = \sum_{e, j} \bar P(l_i, b_i | j, e)\, D(E_i | e, o_j)\, \mu_s(e, j)
-
-    P is the PSF averaged over true pixel j and D the energy dispersion averaged over true bin e.
+    .. math:: n_s(E_i, l_i, b_i) = \sum_{e, j} K_{i, ej}\, \mu_s(e, j)
 
     Parameters
     ----------
-    response : of the pointing that the events belong to
+    kernel : of the pointing that the events belong to
     expected : (true energy, true pixel, source), events before migration
+    energy_tev, lon_deg, lat_deg : (event,), reconstructed
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skysift.geometry import EnergyAxis, LonLatGrid
-    >>> from skysift.instruments.ctao import Axes, Pointing, Response, analytic_irf, make_true_axes
-    >>> irf, pointing = analytic_irf(), Pointing(0.0, 0.0, 180000.0)
-    >>> events = Axes(EnergyAxis.from_bins(1.0, 10.0, 4), LonLatGrid.from_step(-0.4, 0.4, -0.4, 0.4, 0.4))
-    >>> response = Response.build(irf, make_true_axes(irf, events, [pointing]), events, pointing)
-    >>> densities = EventDensities(response, np.ones((*response.true.shape, 2)))
-    >>> densities.evaluate(np.array([2.0]), np.array([0.1]), np.array([0.0])).shape
-    (1, 2)
+    Returns
+    -------
+    (event, source), events per TeV and deg2; divide by `Response.detected` for a probability density
     """
+    densities = np.zeros((len(energy_tev), expected.shape[-1]))
+    for number, rows in kernel.visits(energy_tev):
+        if expected[number].any():
+            densities[rows] += energy_densities(
+                kernel, number, expected[number], (energy_tev[rows], lon_deg[rows], lat_deg[rows])
+            )
+    return densities
 
-    response: Response
-    expected: Array
 
-    def evaluate(self, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> Array:
-        """Return densities.
+def energy_densities(kernel: EventKernel, number: int, expected: Array, events: tuple[Array, Array, Array]) -> Array:
+    """Return what one true energy sends to events, (event, source), for counts (true pixel, source)."""
+    densities = np.zeros((len(events[0]), expected.shape[1]))
+    for rows, pixels, share in kernel.shares(number, *events):
+        # One sum along the last axis per row: its order depends on nothing else.
+        sums = [(share * expected[pixels, source]).sum(axis=1) for source in range(expected.shape[1])]
+        densities[rows] = np.stack(sums, axis=1)
+    return densities
 
-        Parameters
-        ----------
-        energy_tev, lon_deg, lat_deg : (event,), reconstructed
 
-        Returns
-        -------
-        (event, source), events per TeV and deg2; divide by `Response.detected` for a probability density
-        """
-        densities = np.zeros((len(energy_tev), self.expected.shape[-1]))
-        for start in range(0, len(energy_tev), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            order = np.argsort(energy_tev[rows], kind="stable")
-            densities[start + order] = self._evaluate_sorted(*(x[rows][order] for x in (energy_tev, lon_deg, lat_deg)))
-        return densities
+def each_energy(kernel: EventKernel, expected: Array, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> Array:
+    """Return what each true energy of one source (true energy, true pixel) sends to events, (event, true energy)."""
+    densities = np.zeros((len(energy_tev), len(expected)))
+    for number, rows in kernel.visits(energy_tev):
+        if expected[number].any():
+            events = (energy_tev[rows], lon_deg[rows], lat_deg[rows])
+            densities[rows, number] = energy_densities(kernel, number, expected[number][:, None], events)[:, 0]
+    return densities
 
-    def _evaluate_sorted(self, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> Array:
-        """Return densities of events of rising energy: those that a true energy reaches are neighbours."""
-        densities = np.zeros((len(energy_tev), self.expected.shape[-1]))
-        for number, (low, high) in enumerate(self.columns.reach_tev):
-            first, end = np.searchsorted(energy_tev, low), np.searchsorted(energy_tev, high)
-            if end > first and self.expected[number].any():
-                rows = slice(int(first), int(end))
-                densities[rows] += self.add_energy(number, energy_tev[rows], lon_deg[rows], lat_deg[rows])
-        return densities
 
-    def add_energy(self, number: int, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> Array:
-        """Return what one true energy contributes, (event, source)."""
-        expected = self.expected[number]
-        densities = np.zeros((len(energy_tev), expected.shape[1]))
-        for rows, pixels, spread in self.windows.spread(number, lon_deg, lat_deg):
-            share = spread * self._migrate(number, energy_tev[rows], pixels)
-            # One sum along the last axis per row: its order depends on nothing else.
-            sums = [(share * expected[pixels, source]).sum(axis=1) for source in range(expected.shape[1])]
-            densities[rows] = np.stack(sums, axis=1)
-        return densities
+def add_points(
+    kernel: EventKernel,
+    densities: Array,
+    events: tuple[Array, Array, Array],
+    points: Sequence[PointSource],
+    by_energy: bool = False,
+) -> None:
+    """Add point sources at their exact places.
 
-    def _migrate(self, number: int, energy_tev: Array, pixels: Numbers) -> Array:
-        """Return D(E_i | e, o_j), (event, window), TeV-1."""
-        at, upper = (array[pixels] for array in self._places)
-        tables, scales = self.columns.at_nodes(number, energy_tev), self._scales(number)
-        rows = np.arange(len(pixels))[:, None]
-        density = np.zeros(pixels.shape)
-        for point in range(len(tables)):
-            between = tables[point][rows, at] * (1 - upper) + tables[point][rows, at + 1] * upper
-            density += scales[point][pixels] * between
-        return density
+    Parameters
+    ----------
+    kernel : of the pointing that the events belong to
+    densities : (event, source), changed; or (event, true energy) of one source
+    events : reconstructed energy, longitude and latitude, (event,)
+    points : with the sources of ``densities``
+    by_energy : whether ``densities`` are those of `each_energy`
+    """
+    energy, lon, lat = events
+    for source_lon, source_lat, expected in points:
+        for number, rows, added in kernel.point_densities(energy, (lon, lat), (source_lon, source_lat), expected):
+            if by_energy:
+                densities[rows, number] += added[:, 0]
+            else:
+                densities[rows] += added
 
-    @cached_property
-    def columns(self) -> DispersionColumns:
-        """Energy dispersion as a density."""
-        return read_columns(self.response.irf, self.response.factors.migration)
 
-    @cached_property
-    def windows(self) -> Windows:
-        """True pixels around events."""
-        return Windows(self.response)
+def make_event_rows(kernel: EventKernel, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> csr_array:
+    """Return the kernel as a sparse matrix (event, true energy x true pixel), TeV-1 deg-2: densities are W mu."""
+    from scipy.sparse import coo_array
 
-    @cached_property
-    def _places(self) -> tuple[Numbers, Array]:
-        return self.response.factors.migration.locate(self.response.pointing.offsets_deg(self.response.true.grid))
-
-    def _scales(self, number: int) -> Array:
-        """Return the weight of each point over its total, (point, pixel)."""
-        return np.ascontiguousarray(self.response.factors.migration.scales(number, *self._places).T)
+    size = kernel.response.true.grid.size
+    parts: list[tuple[Array, ...]] = []
+    for number, rows in kernel.visits(energy_tev):
+        for group, pixels, share in kernel.shares(number, energy_tev[rows], lon_deg[rows], lat_deg[rows]):
+            at = np.broadcast_to(rows[group][:, None], pixels.shape)
+            keep = share > 0
+            parts.append((share[keep], at[keep], number * size + pixels[keep]))
+    joined = [np.concatenate(part) for part in zip(*parts, strict=True)] if parts else [np.zeros(0, dtype=np.int64)] * 3
+    shape = (len(energy_tev), len(kernel.response.true.energy.centres_tev) * size)
+    return coo_array((joined[0], (joined[1], joined[2])), shape=shape).tocsr()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
@@ -18,7 +19,10 @@ from skysift.instruments.ctao.spread import make_psf_operator, make_psf_point, m
 
 if TYPE_CHECKING:
     import torch
+    from scipy.sparse import csr_array
 
+    from skysift.instruments.ctao.densities import PointSource
+    from skysift.instruments.ctao.event_kernel import EventKernel
     from skysift.instruments.ctao.irf import Irf
     from skysift.instruments.ctao.pointing import Axes, Pointing
 
@@ -27,6 +31,8 @@ __all__ = ["Method", "Response"]
 Array = NDArray[np.float64]
 Counts = TypeVar("Counts", Array, "torch.Tensor")
 Method = Literal["integrated", "discrete"]
+#: Lists of this many events are worth maps.
+_MANY_EVENTS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +212,86 @@ class Response:
             band = shares[0][:, None, None] * spread[energy][:, None] * expected[energy]
             folded[first : first + shares.shape[1]] += band
         return folded
+
+    @cached_property
+    def kernel(self) -> EventKernel:
+        """The response at events, built when first needed."""
+        from skysift.instruments.ctao.event_kernel import EventKernel
+
+        return EventKernel(self)
+
+    def densities_at(
+        self,
+        energy_tev: Array,
+        lon_deg: Array,
+        lat_deg: Array,
+        expected: Array,
+        points: Sequence[PointSource] = (),
+        *,
+        total: int = 0,
+        is_exact: bool = False,
+    ) -> Array:
+        """Return densities of sources at events, at each event's own energy and direction.
+
+        No row depends on the others, bit for bit, so any chunks of a list give the same numbers.
+
+        Parameters
+        ----------
+        energy_tev, lon_deg, lat_deg : (event,), reconstructed, within the axes
+        expected : (true energy, true pixel, source), events before migration
+        points : point sources at exact places: longitude, latitude, events (true energy, source)
+        total : number of events of the whole list that these belong to: long lists are worth making maps
+        is_exact : whether to take the direct sum instead of a scheme that agrees within 1e-3 in the logarithm
+
+        Returns
+        -------
+        (event, source), events per TeV and deg2; divide by `detected` for a probability density
+        """
+        from skysift.instruments.ctao.densities import add_points, sum_densities
+        from skysift.instruments.ctao.interpolated import InterpolatedDensities
+
+        events = (energy_tev, lon_deg, lat_deg)
+        if is_exact:
+            densities = sum_densities(self.kernel, expected, *events)
+        else:
+            densities = InterpolatedDensities(self, expected, total >= _MANY_EVENTS).evaluate(*events)
+        add_points(self.kernel, densities, events, points)
+        return densities
+
+    def densities_each(
+        self,
+        energy_tev: Array,
+        lon_deg: Array,
+        lat_deg: Array,
+        expected: Array,
+        points: Sequence[PointSource] = (),
+    ) -> Array:
+        """Return what each true energy of one source gives at events, by the direct sum, (event, true energy).
+
+        Parameters
+        ----------
+        energy_tev, lon_deg, lat_deg : (event,), reconstructed
+        expected : (true energy, true pixel, 1), events before migration
+        points : point sources: longitude, latitude, events (true energy, 1)
+        """
+        from skysift.instruments.ctao.densities import add_points, each_energy
+
+        events = (energy_tev, lon_deg, lat_deg)
+        densities = each_energy(self.kernel, expected[..., 0], *events)
+        add_points(self.kernel, densities, events, points, by_energy=True)
+        return densities
+
+    def rows(self, bins: NDArray[np.int64]) -> csr_array:
+        """Return the fold of some bins, ``energy * pixels + pixel`` (n,), as a matrix (n, true energy x true pixel)."""
+        from skysift.instruments.ctao.sparse_rows import make_rows
+
+        return make_rows(self.operator, bins)
+
+    def rows_at(self, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> csr_array:
+        """Return densities at events as a matrix (event, true energy x true pixel), TeV-1 deg-2."""
+        from skysift.instruments.ctao.densities import make_event_rows
+
+        return make_event_rows(self.kernel, energy_tev, lon_deg, lat_deg)
 
     def background_counts(self, irf: Irf | None = None) -> Array:
         """Return background events per second of live time in each reconstructed bin, (energy, pixel).
