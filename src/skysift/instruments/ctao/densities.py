@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,7 @@ def make_event_rows(kernel: EventKernel, energy_tev: Array, lon_deg: Array, lat_
     from scipy.sparse import coo_array
 
     size = kernel.response.true.grid.size
-    parts: list[tuple[Array, ...]] = []
+    parts: list[tuple[NDArray[Any], ...]] = []
     for number, rows in kernel.visits(energy_tev):
         for group, pixels, share in kernel.shares(number, energy_tev[rows], lon_deg[rows], lat_deg[rows]):
             at = np.broadcast_to(rows[group][:, None], pixels.shape)

@@ -31,7 +31,7 @@ def make_rows(operator: FoldOperator, bins: NDArray[np.int64]) -> csr_array:
     """
     from scipy.sparse import csr_array
 
-    energies, pixels = operator.shape
+    pixels = operator.shape[1]
     energy, pixel = bins // pixels, bins % pixels
     size = operator.spreads[0].shape[1]
     blocks = []
