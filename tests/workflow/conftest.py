@@ -18,7 +18,10 @@ line="$*"
 if [[ -n "${STAND_IN_FAILS:-}" && $line == *"$STAND_IN_FAILS"* ]]; then echo "told to fail: $line" >&2; exit 1; fi
 read_files() { for word in $line; do if [[ -f $word ]]; then cat "$word"; fi; done; }
 text="$line"$'\n'"$(read_files)"
-out="${line##* }"
+out="${line##*--out}"
+out="${out#-dir}"
+out="${out# }"
+out="${out%% *}"
 if [[ $1 == tables ]]; then
   mkdir -p "$out"
   for name in posterior evidence cost calibration; do printf '%s\n' "$line" > "$out/$name.csv"; done
@@ -110,6 +113,33 @@ def checkout(tmp_path, repository):
         else:
             shutil.copy(source, folder / name)
     return Checkout(folder)
+
+
+@pytest.fixture
+def events(checkout):
+    """A small configuration of an event analysis with two pointings, two fits and three chunks, in the checkout."""
+    path = checkout.folder / "events.yaml"
+    path.write_text(
+        "run: events\n"
+        "observation:\n"
+        "  instrument: ctao\n"
+        "  irf: analytic\n"
+        "  pointings: [{lon: 0 deg, lat: 0 deg, time: 50 h}, {lon: 1 deg, lat: 0 deg, time: 50 h}]\n"
+        "  reconstructed:\n"
+        "    energy: {range: [0.5 TeV, 20 TeV], points: 5}\n"
+        "    lon: {range: [-0.8 deg, 0.8 deg], step: 0.4 deg}\n"
+        "    lat: {range: [-0.8 deg, 0.8 deg], step: 0.4 deg}\n"
+        "simulate: {replicates: 2, events: {background: 60, diffuse: 40}}\n"
+        "model:\n"
+        "  components:\n"
+        "    diffuse: {sky: synthetic_diffuse}\n"
+        "    background: {instrument: background}\n"
+        "chunks: 3\n"
+        "fits:\n"
+        "  first: [laplace]\n"
+        "  second: [{nested: {live: 100}}]\n"
+    )
+    return path
 
 
 @pytest.fixture

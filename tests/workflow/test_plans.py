@@ -22,27 +22,59 @@ MINE = {
 }
 
 
+EVENTS = {
+    "write_config": 6,  # observation, marginalise, simulate-simulated, fit-first, fit-second, report
+    "write_whole_config": 1,
+    "prepare": 1,
+    "response": 2,
+    "simulate": 2,
+    "marginalise": 6,
+    "gather": 2,
+    "fit": 4,
+    "diagnose": 4,
+    "tables": 1,
+    "report": 1,
+}
+
+
 def expected_jobs(analysis):
     """Count the jobs of each rule from the configuration alone."""
     fits = analysis.fit_data()
     data = {name for names in fits.values() for name in names}
     pairs = sum(map(len, fits.values()))
-    with_sidebands = sum(len(fits[name]) for name in analysis.sideband_fits())
     sets = {name.rsplit("-", 1)[0] for name in data - {"observed"}}
     jobs = {
-        "write_config": 2 + len(sets) + len(fits) + len(analysis.sideband_fits()),
+        "write_config": 2 + len(sets) + len(fits),
         "write_whole_config": 1,
         "prepare": 1,
         "observe": int("observed" in data),
         "simulate": len(data - {"observed"}),
         "fit": pairs,
         "diagnose": pairs,
-        "sidebands": with_sidebands * len(analysis.sideband_regions()),
-        "systematics": with_sidebands,
         "tables": 1,
         "report": 1,
     }
-    return {rule: count for rule, count in jobs.items() if count}
+    more = expected_events(analysis, data) if analysis.kind == "events" else expected_sidebands(analysis, fits)
+    more["write_config"] += jobs["write_config"]
+    return {rule: count for rule, count in (jobs | more).items() if count}
+
+
+def expected_sidebands(analysis, fits):
+    """Count the jobs that only analyses of maps have."""
+    pairs = sum(len(fits[name]) for name in analysis.sideband_fits())
+    return {
+        "write_config": len(analysis.sideband_fits()),
+        "sidebands": pairs * len(analysis.sideband_regions()),
+        "systematics": pairs,
+    }
+
+
+def expected_events(analysis, data):
+    """Count the jobs that only analyses of events have."""
+    observation = analysis.observation
+    places = {(p.lon_deg, p.lat_deg, p.irf or observation.irf) for p in observation.pointings}
+    chunks = sum(map(analysis.chunk_count, data))
+    return {"write_config": 1, "response": len(places), "marginalise": chunks, "gather": len(data)}
 
 
 def test_configurations_are_shipped():
@@ -59,7 +91,10 @@ def test_demonstration_with_every_profile(checkout, words):
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_every_shipped_configuration(checkout, name):
+def test_every_shipped_configuration(checkout, name, request, monkeypatch):
+    if name.startswith("config/ctao_"):
+        # responses are named by the bytes of their files
+        monkeypatch.setenv("SKYSIFT_DATA", str(request.getfixturevalue("data_folder")))
     # the worlds extend the published experiment: both files are given, the second merged over the first
     names = ["config/fermi_gp.yaml", name] if name.endswith("worlds.yaml") else [name]
     assert checkout.plan("--configfile", *names) == expected_jobs(load([ROOT / part for part in names]))
@@ -67,6 +102,28 @@ def test_every_shipped_configuration(checkout, name):
 
 def test_count_of_jobs_by_hand(checkout, mine):
     assert checkout.plan("--configfile", mine) == MINE
+
+
+def test_count_of_jobs_of_events_by_hand(checkout, events):
+    assert checkout.plan("--configfile", events) == EVENTS
+
+
+def test_observed_events_in_place_of_simulated_ones(checkout, events):
+    checkout.edit(events, "simulate: {replicates: 2, events: {background: 60, diffuse: 40}}\n", "")
+    checkout.edit(events, "  irf: analytic\n", "  irf: analytic\n  events: [a.fits, b.fits]\n")
+    plan = checkout.plan("--configfile", events)
+    assert "simulate" not in plan
+    assert {rule: plan[rule] for rule in ("observe", "marginalise", "gather", "fit")} == {
+        "observe": 1, "marginalise": 3, "gather": 1, "fit": 2,
+    }  # fmt: skip
+
+
+def test_missing_response_file_is_told_before_any_job(checkout, events):
+    checkout.edit(events, "irf: analytic", "irf: nowhere.fits")
+    done = checkout.snakemake("-n", "--configfile", events)
+    assert done.returncode == 2
+    assert "nowhere.fits" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_entry_through_the_workflow_folder(checkout, mine):

@@ -77,6 +77,47 @@ def test_changed_code_redoes_the_steps_that_run_it(checkout, mine):
     assert "sidebands" not in plan
 
 
+def test_changed_engine_of_events_redoes_its_fit_alone(checkout, events):
+    checkout.run("--configfile", events)
+    assert checkout.plan("--configfile", events) == {}
+    checkout.edit(events, "first: [laplace]", "first: [map, laplace]")
+    assert checkout.plan("--configfile", events) == AFTER_FIRST
+    checkout.edit(events, "first: [map, laplace]", "first: [laplace]")
+    checkout.edit(events, "chunks: 3", "chunks: 4")
+    assert checkout.plan("--configfile", events).keys() == {
+        "write_whole_config", "marginalise", "gather", "fit", "diagnose", "tables", "report",
+    }  # fmt: skip
+
+
+def test_runs_on_events_share_their_responses(checkout, events):
+    checkout.run("--configfile", events)
+    before = checkout.results("events")
+    cache = {path: path.stat().st_mtime_ns for path in (checkout.folder / "results/cache").iterdir()}
+    assert len(cache) == 2
+    other = events.with_name("other.yaml")
+    other.write_text(events.read_text().replace("run: events", "run: other"))
+    assert "response" not in checkout.plan("--configfile", other)
+    checkout.edit(other, "sky: synthetic_diffuse", "sky: synthetic_catalogue")
+    checkout.run("--configfile", other)
+    assert {path: path.stat().st_mtime_ns for path in (checkout.folder / "results/cache").iterdir()} == cache
+    assert checkout.results("events") == before
+    # another pointing has another response, that of the first one stays in use
+    checkout.edit(other, "{lon: 1 deg, lat: 0 deg, time: 50 h}", "{lon: 1 deg, lat: 0 deg, time: 10 h}")
+    assert "response" not in checkout.plan("--configfile", other)
+    checkout.edit(other, "{lon: 1 deg, lat: 0 deg, time: 10 h}", "{lon: 2 deg, lat: 0 deg, time: 50 h}")
+    assert checkout.plan("--configfile", other)["response"] == 2
+
+
+def test_changed_code_of_events_leaves_maps_alone(checkout, mine, events):
+    checkout.run("--configfile", mine)
+    checkout.run("--configfile", events)
+    with (checkout.folder / "src/skysift/steps/events/fit.py").open("a") as file:
+        file.write("# changed\n")
+    assert checkout.plan("--configfile", mine) == {}
+    plan = checkout.plan("--configfile", events)
+    assert plan == {"fit": 4, "diagnose": 4, "tables": 1, "report": 1}
+
+
 def test_two_runs_share_no_file(checkout, mine):
     other = mine.with_name("other.yaml")
     other.write_text(mine.read_text().replace("run: mine", "run: other"))

@@ -2,12 +2,9 @@
 RUN = f"results/{analysis.run}"
 DATA_OF_FIT = analysis.fit_data()
 DATA = analysis.all_data()
-IS_EVENTS = analysis.kind == "events"
 SIDEBAND_REGIONS = [] if IS_EVENTS else analysis.sideband_regions()
 SIDEBAND_FITS = [] if IS_EVENTS else analysis.sideband_fits()
 PREPARE_MB = event_memory_mb(analysis) if IS_EVENTS else maps_memory_mb(analysis)
-POINTINGS = len(analysis.observation.pointings) if IS_EVENTS else 0
-RESPONSES = [f"results/cache/response-{plan_response(analysis.observation, k)}.h5" for k in range(POINTINGS)]
 # What a fit compares its model with, and where the steps of this kind of analysis are.
 FIT_DATA = f"{RUN}/{'marginals' if IS_EVENTS else 'data'}/{{data}}.h5"
 KIND = "events/" if IS_EVENTS else ""

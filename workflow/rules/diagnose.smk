@@ -7,7 +7,7 @@ rule diagnose:
         observation=f"{RUN}/observation.h5",
         data=FIT_DATA,
         posterior=f"{RUN}/fits/{{fit}}/{{data}}.nc",
-        response=RESPONSES,
+        response=ancient(RESPONSES),
     output:
         f"{RUN}/predictive/{{fit}}/{{data}}.h5",
     log:

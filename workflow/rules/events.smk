@@ -1,20 +1,21 @@
 # Events: responses, shared by all runs that need the same ones, and the density of every source at the events.
 CHUNKS = {data: analysis.chunk_count(data) for data in DATA}
+# A response is named by all that it is made of: one that is there is taken as it is, whichever run made it.
+MISSING_RESPONSES = [path for path in RESPONSES if not Path(path).exists()]
 
 
 wildcard_constraints:
-    response=one_of(Path(path).stem for path in RESPONSES),
+    response=one_of(Path(path).stem for path in MISSING_RESPONSES),
     chunk=r"\d\d\d+",
 
 
 ruleorder: gather > marginalise
 
 
-# A response does not depend on the run that asks for it first: its inputs are not compared by time.
 rule response:
     input:
-        config=ancient(f"{RUN}/config/observation.yaml"),
-        observation=ancient(f"{RUN}/observation.h5"),
+        config=f"{RUN}/config/observation.yaml",
+        observation=f"{RUN}/observation.h5",
     output:
         "results/cache/{response}.h5",
     log:
@@ -36,7 +37,7 @@ rule marginalise:
     input:
         config=f"{RUN}/config/marginalise.yaml",
         observation=f"{RUN}/observation.h5",
-        response=RESPONSES,
+        response=ancient(RESPONSES),
         data=f"{RUN}/data/{{data}}.h5",
     output:
         f"{RUN}/marginals/{{data}}/{{chunk}}.h5",
