@@ -55,7 +55,8 @@ def test_other_proposals_agree(sample, seed):
 def test_more_draws_on_demand(seed):
     model = Gaussian(2)
     few, many = run(model, seed, live=60), run(model, seed, live=60, effective=1000)
-    assert few.checks[0].value < 800 < 1000 <= many.checks[0].value
+    assert few.checks[0].value < 800
+    assert many.checks[0].value >= 1000
     assert many.log_z_error < few.log_z_error
     assert abs(many.log_z - model.log_z) < 5.0 * many.log_z_error
 
