@@ -1,5 +1,6 @@
 """The command line: help, exit codes, messages; without any step doing work."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -42,7 +43,16 @@ def step(monkeypatch):
 
     fake = Step()
     fake.calls = calls
-    monkeypatch.setattr("skysift.cli.importlib.import_module", lambda name: fake)
+    fake.asked = []
+    really = importlib.import_module
+
+    def load(name, package=None):
+        if not name.startswith("skysift.steps."):
+            return really(name, package)
+        fake.asked.append(name)
+        return fake
+
+    monkeypatch.setattr("skysift.cli.importlib.import_module", load)
     return fake
 
 
@@ -73,17 +83,46 @@ def test_example_parses_and_ends_with_out(words, step, tmp_path, monkeypatch):
     for word in line:
         if Path(word).suffix and not word.startswith("-"):
             (tmp_path / word).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / word).touch()
+            (tmp_path / word).write_text("run: R\n")
     assert leave(line[1:]) == 0
     assert line[-2] in ("--out", "--out-dir")
     [options] = step.calls
-    assert all(isinstance(value, Path | list | str) for value in options.values())
+    assert all(isinstance(value, Path | list | str | int) for value in options.values())
 
 
 def test_step_receives_paths(step, tmp_path):
-    (tmp_path / "c.yaml").touch()
+    (tmp_path / "c.yaml").write_text("run: mine\n")
     assert leave(["prepare", "--config", tmp_path / "c.yaml", "--out", tmp_path / "o.h5"]) == 0
     assert step.calls == [{"config": tmp_path / "c.yaml", "out": tmp_path / "o.h5"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("run: mine\nobservation: {instrument: ctao}\n", "events."), ("kind: events\nrun: mine\n", "events."),
+     ("run: mine\nobservation: {instrument: fermi}\n", "")],
+    ids=["configuration", "slice", "maps"],
+)  # fmt: skip
+def test_configuration_decides_which_kind_of_step_runs(step, tmp_path, text, kind):
+    (tmp_path / "c.yaml").write_text(text)
+    (tmp_path / "r.h5").touch()
+    assert leave(["prepare", "--config", tmp_path / "c.yaml", "--out", tmp_path / "o.h5"]) == 0
+    words = [
+        word for name in ("observation", "data", "posterior", "response") for word in (f"--{name}", tmp_path / "r.h5")
+    ]
+    assert leave(["diagnose", "--config", tmp_path / "c.yaml", *words, "--out", tmp_path / "p.h5"]) == 0
+    assert step.asked == [f"skysift.steps.{kind}prepare", f"skysift.steps.{kind}diagnose"]
+    assert ("response" in step.calls[1]) is bool(kind)
+
+
+@pytest.mark.parametrize(("name", "option"), [("marginalise", "response"), ("gather", "marginals")])
+def test_steps_of_events_take_several_files(step, tmp_path, name, option):
+    files = [tmp_path / name for name in ("a.h5", "b.h5", "c.h5")]
+    for file in files:
+        file.touch()
+    more = {"marginalise": ["--observation", files[0], "--data", files[0], "--chunk", "0/2"], "gather": []}[name]
+    words = [name, "--config", files[0], *more, f"--{option}", *files, "--out", tmp_path / "o.h5"]
+    assert leave(words) == 0
+    assert step.calls[0][option] == files
 
 
 def test_systematics_takes_several_files(step, tmp_path):
@@ -104,7 +143,7 @@ def test_systematics_takes_several_files(step, tmp_path):
 )
 def test_errors_become_text_and_an_exit_code(step, tmp_path, capsys, error, code, says):
     step.error = error
-    (tmp_path / "c.yaml").touch()
+    (tmp_path / "c.yaml").write_text("run: mine\n")
     assert leave(["prepare", "--config", tmp_path / "c.yaml", "--out", tmp_path / "o.h5"]) == code
     shown = capsys.readouterr()
     assert says in shown.err
@@ -114,7 +153,7 @@ def test_errors_become_text_and_an_exit_code(step, tmp_path, capsys, error, code
 def test_a_defect_of_ours_keeps_its_traceback(step, tmp_path):
     """An error that nobody foresaw must not look like one that was: it passes through."""
     step.error = ZeroDivisionError()
-    (tmp_path / "c.yaml").touch()
+    (tmp_path / "c.yaml").write_text("run: mine\n")
     with pytest.raises(ZeroDivisionError):
         main(["prepare", "--config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "o.h5")])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -136,7 +175,7 @@ def test_input_that_is_no_file_is_refused_before_any_work(step, tmp_path, capsys
 
 @pytest.mark.parametrize("out", ["folder", "file/below", "sub/new.h5"])
 def test_place_of_the_result_is_checked_before_any_work(step, tmp_path, out):
-    (tmp_path / "c.yaml").touch()
+    (tmp_path / "c.yaml").write_text("run: mine\n")
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     code = leave(["prepare", "--config", tmp_path / "c.yaml", "--out", tmp_path / out])
@@ -156,7 +195,7 @@ def test_version(capsys):
 def test_threads_reach_the_numerical_libraries(step, tmp_path, monkeypatch):
     for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"):
         monkeypatch.setenv(f"{name}_NUM_THREADS", "1")
-    (tmp_path / "c.yaml").touch()
+    (tmp_path / "c.yaml").write_text("run: mine\n")
     leave(["prepare", "--config", tmp_path / "c.yaml", "--threads", "3", "--out", tmp_path / "o.h5"])
     assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "3"
     assert "threads" not in step.calls[0]

@@ -56,20 +56,7 @@ def test_events_from_configuration_to_report(checkout):
 
     checkout.use_real_steps()
     checkout.run("--configfile", EVENTS)
-    check_results(checkout.folder / "results/smoke-events", load([checkout.folder / EVENTS]).fits)
-    assert checkout.plan("--configfile", EVENTS) == {}
-
-
-@pytest.mark.slow
-def test_events_from_configuration_to_report(checkout):
-    checkout.use_real_steps()
-    words = ("--configfile", "config/smoke/events.yaml")
-    checkout.run(*words)
     folder = checkout.folder / "results/smoke-events"
-    check_results(folder, ("quick", "reference"))
-    page = (folder / "report.html").read_text()
-    assert all(f"{name}_fraction" in page for name in ("diffuse", "catalogue", "background"))
-    assert sorted(path.name for path in (folder / "figures").glob("sky-*.png")) == [
-        "sky-quick-simulated-000.png", "sky-reference-simulated-000.png",
-    ]  # fmt: skip
-    assert checkout.plan(*words) == {}
+    check_results(folder, load([checkout.folder / EVENTS]).fits)
+    assert (folder / "figures/sky-quick-simulated-000.png").exists()
+    assert checkout.plan("--configfile", EVENTS) == {}
