@@ -248,13 +248,6 @@ FAULTS = {
         {"simulate__parameters": {"diffuse_index": 3.5}},
         "simulate.parameters.diffuse_index", "between 2 and 3",
     ),
-    "discrete without bins": (
-        {"model__binned": False, "observation__normalise": "discrete"}, "model.binned", "normalise: discrete",
-    ),
-    "discrete pointings": (
-        {"observation__normalise": "discrete", "observation__pointings": 2 * BASE["observation"]["pointings"]},
-        "observation", "2 pointings",
-    ),
     "grid over nothing": (
         {"fits__x": [{"grid": {"parameter": "diffuse_indx"}}]}, "fits.x[0].grid.parameter", "'diffuse_index'",
     ),

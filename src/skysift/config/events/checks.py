@@ -27,7 +27,6 @@ def find_event_contradictions(analysis: EventAnalysis) -> list[Problem]:
         *_check_data(analysis),
         *(problem for name in analysis.fits for problem in _check_model(analysis, name)),
         *_check_simulation(analysis),
-        *_check_discrete(analysis),
     ]
 
 
@@ -154,13 +153,3 @@ def _check_truth(analysis: EventAnalysis, path: KeyPath, chosen: EventSet) -> Pr
             yield Problem(
                 below, f"{value:g}, outside the prior", f"a value between {low:g} and {high:g}", "widen the prior"
             )
-
-
-def _check_discrete(analysis: EventAnalysis) -> Problems:
-    if analysis.observation.normalise != "discrete":
-        return
-    if not analysis.model.binned:
-        yield Problem(
-            ("model", "binned"), "false with normalise: discrete", "true: discrete densities live on bins",
-            "write 'binned: true', or normalise: integrated",
-        )  # fmt: skip

@@ -141,7 +141,6 @@ class EventObservation(Section):
     pointings : list of `Pointing`
     reconstructed : `Reconstructed`
     true : `TrueAxes`
-    normalise : ``integrated`` or ``discrete``
     psf_empty : ``nearest`` or ``one_degree``
     events : GADF event lists, empty when events are simulated
     """
@@ -164,11 +163,6 @@ class EventObservation(Section):
     )
     reconstructed: Reconstructed = key(REQUIRED, "bins of reconstructed coordinates", example={})
     true: TrueAxes = key(None, "grid of true coordinates", example={"refine": 4}, default_factory=TrueAxes)
-    normalise: Literal["integrated", "discrete"] = key(
-        "integrated",
-        "`integrated`: bins are volumes; `discrete`: densities at bin centres with sums as norms, as GammaBayes has it",
-        example="discrete",
-    )
     psf_empty: Literal["nearest", "one_degree"] = key(
         "nearest",
         "what a PSF table says where it is empty: the next valid energy, or 1 deg as gammapy has it",
@@ -189,9 +183,5 @@ class EventObservation(Section):
                 "one event list per pointing",
                 "name as many files in events as there are pointings",
                 f"{len(self.events)} lists for {len(self.pointings)} pointings",
-            )
-        if self.normalise == "discrete" and len(self.pointings) > 1:
-            raise fault(
-                "one pointing with normalise: discrete", "use normalise: integrated", f"{len(self.pointings)} pointings"
             )
         return self

@@ -40,7 +40,6 @@ class EventObservation:
     pointings : with their live times
     responses : one per pointing
     lights : light of each source whose parameters are known; of those with a free spectrum its shares (one row)
-    normalise : ``integrated`` or ``discrete``
     psf_empty : what an empty PSF table says
     warnings : what was adjusted or looked odd
     """
@@ -50,7 +49,6 @@ class EventObservation:
     pointings: tuple[Pointing, ...]
     responses: tuple[ResponseFile, ...]
     lights: Mapping[str, Light] = field(default_factory=dict)
-    normalise: str = "integrated"
     psf_empty: str = "nearest"
     warnings: tuple[str, ...] = ()
 
@@ -76,7 +74,6 @@ def write_event_observation(path: Path, observation: EventObservation, provenanc
         "responses": [response.name for response in observation.responses],
         "sha256": [response.sha256 for response in observation.responses],
         "lights": list(observation.lights),
-        "normalise": observation.normalise,
         "psf_empty": observation.psf_empty,
         "warnings": list(observation.warnings),
     }
@@ -103,7 +100,6 @@ def read_event_observation(path: Path) -> EventObservation:
             name: Light(*(file[f"lights/{name}/{part}"] for part in ("cube", "points", "point_flux")))
             for name in own["lights"]
         },
-        normalise=str(own["normalise"]),
         psf_empty=str(own["psf_empty"]),
         warnings=tuple(own["warnings"]),
     )

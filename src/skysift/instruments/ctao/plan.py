@@ -41,7 +41,7 @@ def plan_response(observation: EventObservation, number: int) -> str:
         "pointing": [pointing.lon_deg, pointing.lat_deg],
         "pointings": others,
         "axes": [observation.reconstructed.model_dump(mode="json"), observation.true.model_dump(mode="json")],
-        "method": [observation.normalise, observation.psf_empty],
+        "method": observation.psf_empty,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -13,6 +13,7 @@ import torch
 from skysift.errors import InputError
 from skysift.models.events.dark_matter import make_map
 from skysift.models.events.lights import Finder, make_spectrum
+from skysift.models.events.nodes import find_nodes, interpolate_nodes
 from skysift.models.events.parameters import full_names, make_source_prior, source_parameters
 from skysift.models.mixture import MixtureModel
 from skysift.models.mixture.densities import DensityTable, read_densities
@@ -139,6 +140,9 @@ def _mover(name: str, component: EventComponent, column: Column, true: Axes, fin
     if column.kind == "spectrum":
         density = torch.as_tensor(np.ascontiguousarray(column.density), device=device)
         return _Mover(density, totals, _spectrum_flux(name, component, true, find))
+    if column.kind == "nodes":
+        density = torch.as_tensor(np.ascontiguousarray(column.density), device=device)
+        return _Mover(density, totals, _nodes_flux(name, component, true, find))
     density = _place_matrix(column.density, device)
     if column.kind == "map":
         return _Mover(density, totals, _map_flux(name, component, true, find))
@@ -152,11 +156,11 @@ def _mover(name: str, component: EventComponent, column: Column, true: Axes, fin
 
 def _place_matrix(matrix: Any, device: str) -> Tensor:  # noqa: ANN401 - a matrix of scipy, which has no types
     """Return a sparse matrix as a tensor; that torch calls this layout a beta version is no news to users."""
-    parts = (torch.as_tensor(part, dtype=torch.int64) for part in (matrix.indptr, matrix.indices))
+    rows, columns = (torch.as_tensor(part, dtype=torch.int64) for part in (matrix.indptr, matrix.indices))
     values = torch.as_tensor(matrix.data, dtype=torch.float64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
-        return torch.sparse_csr_tensor(*parts, values, size=matrix.shape, device=device, check_invariants=False)
+        return torch.sparse_csr_tensor(rows, columns, values, matrix.shape, device=device, check_invariants=False)
 
 
 def _own(name: str, component: EventComponent, values: Values) -> dict[str, Tensor | float]:
@@ -174,6 +178,17 @@ def _spectrum_flux(name: str, component: EventComponent, true: Axes, find: Finde
 
     def flux(values: Values) -> Tensor:
         return _rows(make_spectrum(component, _own(name, component, values), find).integrals(edges))
+
+    return flux
+
+
+def _nodes_flux(name: str, component: EventComponent, true: Axes, find: Finder) -> Flux:
+    spectrum, nodes = _spectrum_flux(name, component, true, find), find_nodes(component)
+
+    def flux(values: Values) -> Tensor:
+        own = {key: torch.as_tensor(value) for key, value in _own(name, component, values).items()}
+        weights = interpolate_nodes(nodes, own)
+        return (weights[:, :, None] * spectrum(values)[:, None, :]).flatten(1)
 
     return flux
 

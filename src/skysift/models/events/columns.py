@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from skysift.models.events.dark_matter import make_map
+from skysift.models.events.nodes import find_nodes, list_nodes
+from skysift.sky.light import Light
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -16,12 +20,11 @@ if TYPE_CHECKING:
     from skysift.instruments.ctao.event_list import EventList
     from skysift.instruments.ctao.event_observation import EventObservation
     from skysift.instruments.ctao.response import Response
-    from skysift.sky.light import Light
 
 __all__ = ["Column", "Rows", "kind_of", "marginalise"]
 
 Array = NDArray[np.float64]
-Kind = Literal["fixed", "spectrum", "map", "field"]
+Kind = Literal["fixed", "spectrum", "nodes", "map", "field"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,7 @@ class Rows:
     pointing : (n,)
     bins : (n,), flat number of the reconstructed bin
     energy, lon, lat : (n,), of each event; None where rows are bins
+    whole : number of rows of the whole list that these belong to
     """
 
     counts: Array
@@ -42,22 +46,24 @@ class Rows:
     energy: Array | None = None
     lon: Array | None = None
     lat: Array | None = None
+    whole: int = 0
 
     @classmethod
     def of(cls, events: EventList, observation: EventObservation, *, binned: bool) -> Rows:
         """Return the rows of an event list."""
         bins = observation.reconstructed.find(events.energy, events.lon, events.lat)
         if not binned:
-            return cls(np.ones(len(events)), events.pointing, bins, events.energy, events.lon, events.lat)
+            at = (events.energy, events.lon, events.lat)
+            return cls(np.ones(len(events)), events.pointing, bins, *at, len(events))
         size = int(np.prod(observation.reconstructed.shape))
         both, counts = np.unique(events.pointing * size + bins, return_counts=True)
-        return cls(counts.astype(np.float64), both // size, both % size)
+        return cls(counts.astype(np.float64), both // size, both % size, whole=len(both))
 
     def take(self, start: int, stop: int) -> Rows:
         """Return some of the rows."""
         cut = slice(start, stop)
-        own = [None if part is None else part[cut] for part in (self.energy, self.lon, self.lat)]
-        return Rows(self.counts[cut], self.pointing[cut], self.bins[cut], *own)
+        energy, lon, lat = (None if part is None else part[cut] for part in (self.energy, self.lon, self.lat))
+        return Rows(self.counts[cut], self.pointing[cut], self.bins[cut], energy, lon, lat, self.whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +73,9 @@ class Column:
     Parameters
     ----------
     kind : what ``density`` is multiplied by: nothing (``fixed``), the flux in each true energy bin (``spectrum``),
-        in each true bin (``map``), or exp(f) in each true pixel (``field``)
-    density : (n,) for fixed, (n, E) for spectrum, sparse (n, E J) for map, sparse (n, J) for field
-    totals : events within the axes, (), (E,), (E J,) or (J,) likewise
+        that at each of G nodes (``nodes``), in each true bin (``map``), or exp(f) in each true pixel (``field``)
+    density : (n,) for fixed, (n, E) for spectrum, (n, G E) for nodes, sparse (n, E J) for map, sparse (n, J) for field
+    totals : events within the axes, (), (E,), (G E,), (E J,) or (J,) likewise
     """
 
     kind: Kind
@@ -82,7 +88,7 @@ def kind_of(component: EventComponent) -> Kind:
     if component.modulate:
         return "field"
     if component.moves:
-        return "map"
+        return "nodes" if find_nodes(component) else "map"
     return "spectrum" if component.free or component.share else "fixed"
 
 
@@ -108,9 +114,15 @@ def marginalise(
     kind = kind_of(component)
     if component.sky is None:
         return _background_column(rows, observation, responses, background)
-    makers: dict[Kind, Callable[..., Part]] = {"fixed": _fixed, "spectrum": _spectrum, "map": _map, "field": _field}
+    makers: dict[Kind, Callable[..., Part]] = {
+        "fixed": _fixed, "spectrum": _spectrum, "nodes": _nodes, "map": _map, "field": _field,
+    }  # fmt: skip
+    given: Any = light
+    if kind == "nodes":
+        places = list_nodes(find_nodes(component))
+        given = [Light(make_map(component, observation.true.grid, place).numpy()[None]) for place in places]
     parts = [
-        makers[kind](light, rows, number, observation, response, pointing.live_time_s)
+        makers[kind](given, rows, number, observation, response, pointing.live_time_s)
         for number, (response, pointing) in enumerate(zip(responses, observation.pointings, strict=True))
     ]
     return _join(kind, rows, parts)
@@ -172,7 +184,7 @@ def _fixed(
         density = (cube / observation.reconstructed.volumes_tev_deg2).ravel()[rows.bins[own]]
     else:
         at = (rows.energy[own], rows.lon[own], rows.lat[own])  # type: ignore[index]  # all three or none
-        density = response.densities_at(*at, expected, points)[:, 0]
+        density = response.densities_at(*at, expected, points, total=rows.whole)[:, 0]
     return own, density, np.asarray(cube.sum())
 
 
@@ -194,6 +206,14 @@ def _spectrum(
         at = (rows.energy[own], rows.lon[own], rows.lat[own])  # type: ignore[index]  # all three or none
         density = response.densities_each(*at, expected, points)
     return own, density, cube.sum((1, 2))
+
+
+def _nodes(
+    lights: Sequence[Light], rows: Rows, number: int, observation: EventObservation, response: Response, time: float
+) -> Part:
+    """As `_spectrum`, one after the other for the lights of all nodes."""
+    parts = [_spectrum(light, rows, number, observation, response, time) for light in lights]
+    return parts[0][0], np.concatenate([part[1] for part in parts], 1), np.concatenate([part[2] for part in parts])
 
 
 def _sparse(

@@ -21,7 +21,8 @@ __all__ = ["Marginals", "gather_marginals", "read_marginals", "write_marginals"]
 
 Array = NDArray[np.float64]
 SPARSE = ("map", "field")
-UNITS = {"fixed": "TeV-1 deg-2", "spectrum": "cm2 s TeV-1 deg-2", "map": "cm2 s TeV-1 deg-2", "field": "TeV-1 deg-2"}
+FLUX_UNIT = "cm2 s TeV-1 deg-2"
+UNITS = {"fixed": "TeV-1 deg-2", "spectrum": FLUX_UNIT, "nodes": FLUX_UNIT, "map": FLUX_UNIT, "field": "TeV-1 deg-2"}
 
 
 @dataclass(frozen=True, eq=False)

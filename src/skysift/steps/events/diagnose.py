@@ -11,10 +11,9 @@ import numpy as np
 from skysift.config import load_slice
 from skysift.errors import InputError
 from skysift.instruments.ctao.event_observation import read_event_observation
-from skysift.instruments.ctao.stored_response import load_response
 from skysift.models.events.marginals import read_marginals
 from skysift.models.events.prediction import light_at, predict_cube
-from skysift.steps.events.sources import Finder, open_responses
+from skysift.steps.events.sources import Finder, open_responses, read_responses
 from skysift.storage.hdf5 import Dataset, check_writable, collect, write
 from skysift.storage.posterior import read_posterior
 from skysift.streams import numpy_stream
@@ -58,8 +57,8 @@ def run(config: Path, observation: Path, data: Path, posterior: Path, out: Path,
         wanted = f"{len(looked_at.pointings)}, one per pointing"
         raise InputError(config, "--response", f"{len(response)} files", wanted, "name the response of each pointing")
     irfs = open_responses(looked_at, observation)
-    stored = {path: load_response(path, irf, looked_at) for path, irf in zip(response, irfs, strict=True)}
-    cubes = _predict(settings, fitted, looked_at, [stored[path] for path in response], Finder(config))
+    responses = read_responses(response, irfs, looked_at)
+    cubes = _predict(settings, fitted, looked_at, responses, Finder(config))
     counts = {name: fitted.flat(f"{name}_counts") for name in cubes}
     stream = numpy_stream(settings.seed, "diagnose", settings.name, marginals.data)
     datasets = _axes(looked_at)
@@ -74,7 +73,7 @@ def run(config: Path, observation: Path, data: Path, posterior: Path, out: Path,
             datasets[f"{view}/components/{name}"] = Dataset(share * counts[name].mean(), "", f"{name}, mean")
     attributes = {"fit": settings.name, "data": marginals.data, "kind": "events", "p_values": p_values,
                   "quantiles": list(QUANTILES)}  # fmt: skip
-    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, posterior, *stored])
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, posterior, *response])
     write(out, format="predictive", datasets=datasets, attributes=attributes, provenance=provenance)
 
 

@@ -13,10 +13,9 @@ from skysift.config import config_digest, load_slice
 from skysift.errors import InputError
 from skysift.instruments.ctao.event_list import read_events
 from skysift.instruments.ctao.event_observation import read_event_observation
-from skysift.instruments.ctao.stored_response import load_response
 from skysift.models.events.columns import Rows, marginalise
 from skysift.models.events.marginals import Marginals, write_marginals
-from skysift.steps.events.sources import open_responses
+from skysift.steps.events.sources import open_responses, read_responses
 from skysift.storage.hdf5 import check_writable, collect
 from skysift.storage.provenance import digest_file
 
@@ -55,8 +54,7 @@ def run(config: Path, observation: Path, response: Sequence[Path], data: Path, c
         wanted = f"{len(looked_at.pointings)}, one per pointing"
         raise InputError(config, "--response", f"{len(response)} files", wanted, "name the response of each pointing")
     irfs = open_responses(looked_at, observation)
-    stored = {path: load_response(path, irf, looked_at) for path, irf in zip(response, irfs, strict=True)}
-    responses = [stored[path] for path in response]
+    responses = read_responses(response, irfs, looked_at)
     pairs = list(zip(responses, looked_at.pointings, strict=True))
     background = {k: part.background_counts() * pointing.live_time_s for k, (part, pointing) in enumerate(pairs)}
     rows = Rows.of(events, looked_at, binned=settings.binned)
@@ -83,7 +81,7 @@ def run(config: Path, observation: Path, response: Sequence[Path], data: Path, c
         truth=events.truth,
         warnings=(*looked_at.warnings, *events.warnings),
     )
-    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, *stored])
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, *response])
     write_marginals(out, marginals, provenance)
 
 

@@ -42,14 +42,13 @@ def run(config: Path, out: Path) -> None:
     names = [pointing.irf or settings.irf for pointing in settings.pointings]
     responses = {name: read_response_file(name, settings.psf_empty, find) for name in dict.fromkeys(names)}
     seen = reconstructed_axes(settings)
-    true = seen if settings.normalise == "discrete" else _true_axes(settings, list(responses.values()), seen)
+    true = _true_axes(settings, list(responses.values()), seen)
     observation = EventObservation(
         reconstructed=seen,
         true=true,
         pointings=pointings_of(settings),
         responses=tuple(ResponseFile(name, responses[name].sha256) for name in names),
         lights=_lights(slice_.sources, true, seen, find),
-        normalise=settings.normalise,
         psf_empty=settings.psf_empty,
         warnings=tuple(_compare_times(settings, names, responses)),
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 from skysift.config import load_slice
 from skysift.errors import InputError
 from skysift.instruments.ctao.event_observation import read_event_observation
-from skysift.instruments.ctao.stored_response import make_response, store_response
+from skysift.instruments.ctao.response import Response
+from skysift.instruments.ctao.response_file import write_response
 from skysift.steps.events.sources import open_responses
 from skysift.storage.hdf5 import check_writable, collect
 
@@ -35,5 +36,5 @@ def run(config: Path, observation: Path, pointing: int, out: Path) -> None:
         wanted = f"0 to {len(looked_at.pointings) - 1}"
         raise InputError(config, "--pointing", pointing, wanted, "name a pointing of the observation")
     irf = open_responses(looked_at, observation)[pointing]
-    response = make_response(irf, looked_at, pointing)
-    store_response(out, response, collect("cache", settings.seed, b"", []))
+    response = Response.build(irf, looked_at.true, looked_at.reconstructed, looked_at.pointings[pointing])
+    write_response(out, response, collect("cache", settings.seed, b"", []))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from skysift.geometry import EnergyAxis, LonLatGrid
 from skysift.instruments.ctao.analytic import analytic_irf
 from skysift.instruments.ctao.irf import read_irf
 from skysift.instruments.ctao.pointing import Axes, Pointing
+from skysift.instruments.ctao.response_file import read_response
 from skysift.storage import registry
 
 if TYPE_CHECKING:
@@ -20,8 +23,10 @@ if TYPE_CHECKING:
     from skysift.config.events.observation import Angles
     from skysift.instruments.ctao.event_observation import EventObservation
     from skysift.instruments.ctao.irf import Irf
+    from skysift.instruments.ctao.response import Response
 
-__all__ = ["ANALYTIC", "Finder", "open_responses", "pointings_of", "read_response_file", "reconstructed_axes"]
+__all__ = ["ANALYTIC", "Finder", "open_responses", "pointings_of", "read_response_file", "read_responses",
+           "reconstructed_axes"]  # fmt: skip
 
 ANALYTIC = "analytic"
 #: Files that stand for a kind of source when the configuration names none.
@@ -83,6 +88,25 @@ def open_responses(observation: EventObservation, place: Path) -> list[Irf]:
                 )  # fmt: skip
             opened[response.name] = irf
     return [opened[response.name] for response in observation.responses]
+
+
+def read_responses(paths: Sequence[Path], irfs: Sequence[Irf], observation: EventObservation) -> list[Response]:
+    """Return the stored response of each pointing.
+
+    Raises
+    ------
+    InputError : a file that is damaged, or was made from another response, other axes or another pointing
+    """
+    responses = []
+    for path, irf, pointing in zip(paths, irfs, observation.pointings, strict=True):
+        response = read_response(path, irf, pointing)
+        own = replace(response, true=observation.true, reconstructed=observation.reconstructed)
+        if own.digest != response.digest:
+            raise InputError(
+                path, "axes", "those of another observation", "those of this one", "run `skysift response` again"
+            )
+        responses.append(own)
+    return responses
 
 
 def pointings_of(settings: Settings) -> tuple[Pointing, ...]:

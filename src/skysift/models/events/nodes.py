@@ -1,0 +1,73 @@
+"""Sources that move with one or two parameters: folded at a few values of them, polynomials in between."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from skysift.models.events.parameters import make_source_prior
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from skysift.config.events import EventComponent
+
+__all__ = ["find_nodes", "interpolate_nodes", "list_nodes"]
+
+Nodes = Mapping[str, "NDArray[np.float64]"]
+#: Nodes along each parameter, by the number of parameters: a J-map is known to 1e-6 with twelve.
+COUNTS = {1: 12, 2: 8}
+TAIL = 1e-4
+
+
+def find_nodes(component: EventComponent) -> dict[str, NDArray[np.float64]]:
+    """Return Chebyshev nodes over the priors of a profile's parameters; empty where there are more than two.
+
+    Parameters
+    ----------
+    component : of dark matter, with free parameters of its profile
+    """
+    profile = component.profile.priors if component.profile is not None else {}
+    names = [name for name in profile if name not in component.share]
+    count = COUNTS.get(len(names))
+    if count is None or any(name in profile for name in component.share):
+        return {}
+    unit = np.cos(np.pi * (np.arange(count) + 0.5) / count)
+    nodes = {}
+    for name in names:
+        low, high = profile[name].support
+        if not np.isfinite([low, high]).all():
+            tails = make_source_prior(profile[name]).from_cube(torch.tensor([TAIL, 1 - TAIL], dtype=torch.float64))
+            low, high = (float(tail) for tail in tails)
+        nodes[name] = 0.5 * (low + high) + 0.5 * (high - low) * unit
+    return nodes
+
+
+def list_nodes(nodes: Nodes) -> list[dict[str, float]]:
+    """Return the values of the parameters at every node, the last parameter fastest."""
+    return [dict(zip(nodes, place, strict=True)) for place in itertools.product(*(map(float, nodes[n]) for n in nodes))]
+
+
+def interpolate_nodes(nodes: Nodes, values: Mapping[str, Tensor]) -> Tensor:
+    r"""Return the weight of each node at values (B,) of the parameters, (B, nodes): products of Lagrange polynomials.
+
+    .. math:: L_g(x) = \prod_{h \ne g} \frac{x - x_h}{x_g - x_h}
+
+    Values beyond the outermost nodes, by as little as Chebyshev nodes leave free, are extrapolated.
+    """
+    weights = None
+    for name, places in nodes.items():
+        at = torch.as_tensor(places)
+        away = values[name][:, None] - at
+        own = torch.eye(len(at), dtype=torch.bool)
+        numerator = torch.where(own, 1.0, away[:, None, :]).prod(-1)
+        scale = torch.where(own, 1.0, at[:, None] - at).prod(-1)
+        part = numerator / scale
+        weights = part if weights is None else (weights[:, :, None] * part[:, None, :]).flatten(1)
+    assert weights is not None  # noqa: S101 - there is a node
+    return weights
