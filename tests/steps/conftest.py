@@ -13,6 +13,11 @@ from skysift.storage.posterior import CheckRow, Posterior, Stage, Variable, writ
 from skysift.storage.text import write_text
 
 TRUTH = {"bubbles": 0.5, "isotropic": 0.1, "gce": 0.9, "diffuse_gas": 8.0, "diffuse_ics": 4.0}
+ONE_FIELD = {
+    "template": "diffuse",
+    "norm": {"lognormal": [12, 0.5]},
+    "modulate": {"lengthscale": "0.2 rad", "variance": 0.03},
+}
 CONFIGURATION = {
     "run": "fabricated",
     "observation": {"data": "synthetic", "nside": 32, "region": {"radius": "20 deg", "mask_plane": "2 deg"}},
@@ -33,8 +38,8 @@ CONFIGURATION = {
         "rigid": {"model": {"components": {"diffuse": {"template": "diffuse", "norm": {"uniform": [0, 30]}}}},
                   "sequence": ["map", "laplace"]},
         "gp": ["map", "laplace"],
-        "mvn": ["map", {"svi": {"guide": "mvn"}}],
-        "legacy": {"recipe": "legacy", "guide": "mvn"},
+        "mvn": {"model": {"components": {"diffuse": ONE_FIELD}}, "sequence": ["map", {"svi": {"guide": "mvn"}}]},
+        "legacy": {"recipe": "legacy", "guide": "mvn", "model": {"components": {"diffuse": ONE_FIELD}}},
     },
     "systematics": {"sidebands": {"fits": ["gp"], "longitudes": ["60 deg", "-60 deg"]}},
 }  # fmt: skip
