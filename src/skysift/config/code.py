@@ -13,11 +13,12 @@ _BASE = ("__init__.py", "errors.py", "config", "storage")
 _MODEL = ("streams.py", "contract.py", "geometry", "parameters", "sky", "instruments", "likelihoods", "models")
 _EVENTS = (*_MODEL, "steps/events/sources.py")
 _RESPONSE = ("geometry", "sky", "instruments", "steps/events/sources.py")
+_DENSITY = ("contract.py", "parameters", "likelihoods", "models")
 _RECIPE = ("inference", "steps/progress.py", "steps/recipe.py", "steps/results.py")
 _GATHERING = ("diagnostics", "steps/calibrate.py", "steps/gather.py")
 _PAGE = (
-    "plots", "steps/report_answers.py", "steps/report_events.py", "steps/report_figures.py", "steps/report_maps.py", "steps/report_page.py",
-    "steps/report_pictures.py", "steps/report_verdicts.py", "steps/tables.py",
+    "plots", "steps/report_answers.py", "steps/report_events.py", "steps/report_figures.py", "steps/report_maps.py",
+    "steps/report_page.py", "steps/report_pictures.py", "steps/report_verdicts.py", "steps/tables.py",
 )  # fmt: skip
 
 #: What each step of the workflow imports, by room of the package; a test compares it with the imports themselves.
@@ -31,8 +32,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "events/prepare": (*_BASE, *_RESPONSE, "models"),
     "events/observe": (*_BASE, "geometry", "sky", "instruments"),
     "events/simulate": (*_BASE, *_EVENTS),
-    "events/marginalise": (*_BASE, *_RESPONSE, "models"),
-    "events/gather": (*_BASE, "models"),
+    "events/marginalise": (*_BASE, *_RESPONSE, *_DENSITY),
+    "events/gather": (*_BASE, "geometry", "sky", *_DENSITY),
     "events/fit": (*_BASE, *_EVENTS, "inference", "steps/progress.py", "steps/results.py", "steps/device.py"),
     "events/diagnose": (*_BASE, *_EVENTS),
     "systematics": ("__init__.py", "errors.py", "storage", "streams.py", "parameters"),
