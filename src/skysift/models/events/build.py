@@ -13,7 +13,7 @@ import torch
 from skysift.errors import InputError
 from skysift.models.events.dark_matter import make_map
 from skysift.models.events.lights import Finder, make_spectrum
-from skysift.models.events.nodes import find_nodes, interpolate_nodes
+from skysift.models.events.nodes import find_nodes, interpolate_nodes, list_nodes
 from skysift.models.events.parameters import full_names, make_source_prior, source_parameters
 from skysift.models.mixture import MixtureModel
 from skysift.models.mixture.densities import DensityTable, read_densities
@@ -130,7 +130,8 @@ class _Mover:
             return self.density[None], self.totals[None]
         flux = self.flux(values).to(self.totals.device)
         density = flux @ self.density.T if self.density.layout == torch.strided else (self.density @ flux.T).T
-        return density, flux @ self.totals
+        # polynomials between nodes leave rounding, of either sign, where a source sends nothing
+        return density.clamp_min(0.0), flux @ self.totals
 
 
 def _mover(name: str, component: EventComponent, column: Column, true: Axes, find: Finder, device: str) -> _Mover:
@@ -184,11 +185,13 @@ def _spectrum_flux(name: str, component: EventComponent, true: Axes, find: Finde
 
 def _nodes_flux(name: str, component: EventComponent, true: Axes, find: Finder) -> Flux:
     spectrum, nodes = _spectrum_flux(name, component, true, find), find_nodes(component)
+    log_totals = torch.stack([make_map(component, true.grid, place).sum() for place in list_nodes(nodes)]).log()
 
     def flux(values: Values) -> Tensor:
         own = {key: torch.as_tensor(value) for key, value in _own(name, component, values).items()}
         weights = interpolate_nodes(nodes, own)
-        return (weights[:, :, None] * spectrum(values)[:, None, :]).flatten(1)
+        total = torch.exp(weights @ log_totals)[:, None] * spectrum(values)
+        return (weights[:, :, None] * total[:, None, :]).flatten(1)
 
     return flux
 

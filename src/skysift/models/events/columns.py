@@ -119,8 +119,11 @@ def marginalise(
     }  # fmt: skip
     given: Any = light
     if kind == "nodes":
-        places = list_nodes(find_nodes(component))
-        given = [Light(make_map(component, observation.true.grid, place).numpy()[None]) for place in places]
+        # shares of the map's total: they change little from node to node, the total by orders of magnitude
+        maps = [
+            make_map(component, observation.true.grid, place).numpy() for place in list_nodes(find_nodes(component))
+        ]
+        given = [Light((image / image.sum())[None]) for image in maps]
     parts = [
         makers[kind](given, rows, number, observation, response, pointing.live_time_s)
         for number, (response, pointing) in enumerate(zip(responses, observation.pointings, strict=True))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["find_nodes", "interpolate_nodes", "list_nodes"]
 
 Nodes = Mapping[str, "NDArray[np.float64]"]
-#: Nodes along each parameter, by the number of parameters: a J-map is known to 1e-6 with twelve.
-COUNTS = {1: 12, 2: 8}
+#: Nodes along each parameter, by the number of parameters: shares of a J-map are known to 1e-4 with sixteen.
+COUNTS = {1: 16, 2: 10}
 TAIL = 1e-4
 
 
