@@ -140,7 +140,7 @@ def _run_listed(step: str, name: str, /, **options: object) -> None:
 
 
 #: Steps whose module depends on the kind of analysis, and steps with an option that takes several files.
-OF_KIND = ("prepare", "observe", "simulate", "fit", "diagnose")
+OF_KIND = ("prepare", "observe", "simulate", "fit", "diagnose", "evaluate")
 LISTED = {"systematics": ("systematics", "spurious"), "marginalise": ("events.marginalise", "response"),
           "gather": ("events.gather", "marginals")}  # fmt: skip
 

@@ -7,14 +7,16 @@ import pytest
 from tests.steps.small_event_run import SmallEventRun
 
 from skysift.cli import main
+from skysift.config import load_slice
 from skysift.errors import InputError
 from skysift.instruments.ctao.event_list import read_events
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.marginals import read_marginals
 from skysift.steps import tables
-from skysift.steps.events import diagnose, export, fit, gather, marginalise, observe, response, simulate
+from skysift.steps.events import diagnose, evaluate, export, fit, gather, marginalise, observe, response, simulate
 from skysift.storage.hdf5 import read
 from skysift.storage.posterior import read_posterior
+from skysift.storage.tables import read_table
 
 POINTINGS = [
     {"lon": "0 deg", "lat": "0 deg", "time": "50 h"},
@@ -189,8 +191,25 @@ def test_wrong_numbers_and_names_exit_with_2(run, tmp_path, capsys):
     values = tmp_path / "values.csv"
     values.write_text("diffuse_norm\n1\n")
     refuse(["evaluate", "--config", run.folder / "config.yaml", "--data", run.gather(), "--fit", "quick",
-            "--table", values, *common], "ctao", capsys=capsys)  # fmt: skip
+            "--table", values, *common], "diffuse_norm", "fractions[0]", capsys=capsys)  # fmt: skip
     assert not out.exists()
+
+
+def test_evaluated_likelihoods_are_those_of_the_marginals(run, tmp_path):
+    """The log likelihood of each row is the sum over events of the log of the mixed densities that are written."""
+    components = list(load_slice(run.slice("fit-quick"), "events/fit").model.components)
+    values = tmp_path / "values.csv"
+    shares = np.full(len(components), 1 / len(components))
+    head = ",".join(f"{name}_fraction" for name in components)
+    values.write_text(f"{head}\n{','.join(map(str, shares))}\n")
+    out = tmp_path / "evaluated.csv"
+    evaluate.run(run.folder / "config.yaml", run.observation, run.gather(), "quick", values, out)
+    file = read(out.with_suffix(".h5"), format="expected")
+    mixed = np.log(np.exp(file["log_density"][0]) @ shares)
+    row = read_table(out)[0]
+    assert float(row["log_likelihood"]) == pytest.approx(float(file["counts"] @ mixed), rel=1e-9)
+    total = file["counts"].sum()
+    assert float(row[f"{components[0]}_counts"]) == pytest.approx(total / len(components))
 
 
 def test_files_of_another_kind_exit_with_2(run, tmp_path, capsys):

@@ -91,8 +91,8 @@ def _with_counts(posterior: Posterior, model: MixtureModel, marginals: Marginals
         item.name: torch.as_tensor(np.asarray(posterior.variables[item.name].array)).flatten(0, 1)
         for item in model.parameters
     }
-    fractions = np.concatenate([part.cpu().numpy() for part in _batches(model, values, chains * count)])
-    expected = fractions * model.total
+    expected = np.concatenate([part.cpu().numpy() for part in _batches(model, values, chains * count)])
+    fractions = expected / expected.sum(1, keepdims=True)
     truth = marginals.truth
     drawn: Mapping[str, float] = truth.get("counts", {})
     total = sum(drawn.values())
@@ -118,7 +118,7 @@ def _with_truth(name: str, item: Variable, truth: Mapping[str, Mapping[str, floa
 def _batches(model: MixtureModel, values: Mapping[str, torch.Tensor], count: int) -> Any:  # noqa: ANN401 - an iterator
     with torch.no_grad():
         for start in range(0, count, BATCH):
-            yield model.component_fractions({name: part[start : start + BATCH] for name, part in values.items()})
+            yield model.expected({name: part[start : start + BATCH] for name, part in values.items()})
 
 
 def _fraction_prior(model: MixtureModel, name: str) -> dict[str, Any] | None:
