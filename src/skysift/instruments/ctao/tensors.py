@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -93,4 +94,7 @@ def _on_device(operator: FoldOperator, device: torch.device) -> DeviceFold:
 
 def _sparse(matrix: Any, device: torch.device) -> torch.Tensor:  # noqa: ANN401 - a scipy array has no types
     rows, columns, values = (torch.as_tensor(part) for part in (matrix.indptr, matrix.indices, matrix.data))
-    return torch.sparse_csr_tensor(rows, columns, values, size=matrix.shape).to(device)
+    with warnings.catch_warnings():
+        # Said once by a process that makes such a tensor; products with dense matrices are all that is used here.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+        return torch.sparse_csr_tensor(rows, columns, values, size=matrix.shape, check_invariants=True).to(device)
