@@ -61,13 +61,14 @@ class SlowFold:
     def area(self, e, offset):
         return sum(w * float(self.irf.area_cm2(energy, offset)) for energy, w in self.energies[e])
 
-    def migrate(self, e, k, offset):
-        """Integral of M / E over reconstructed bin k: M is linear between its nodes."""
+    def migrate(self, e, k, offset, parts=1):
+        """Integral of M / E over reconstructed bin k: M is linear between its nodes, or between parts of them."""
         low, high = self.reco.energy.edges_tev[k : k + 2]
         nodes, total = self.irf.energy_dispersion.migra.nodes, 0.0
         for energy, weight in self.energies[e]:
             a, b = low / energy, high / energy
             mu = np.concatenate(([a], nodes[(nodes > a) & (nodes < b)], [b]))
+            mu = np.interp(np.linspace(0, len(mu) - 1, parts * (len(mu) - 1) + 1), np.arange(len(mu)), mu)
             density = self.irf.dispersion(energy, np.minimum(mu, np.nextafter(3.0, 0)), offset) * (mu <= 3.0)
             total += weight * float(np.sum(0.5 * (density[1:] + density[:-1]) * np.diff(mu)))
         return total

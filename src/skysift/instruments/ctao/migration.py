@@ -21,7 +21,7 @@ Band = tuple[int, Array]
 #: Points per true bin, and the slope of the spectrum that weighs them.
 _POINTS, _SLOPE = 8, -2.5
 #: Between the first node of a table and the axis the table goes on linearly and is clipped: nodes this close follow it.
-_STEP_DEG = 0.05
+_STEP_DEG = 0.1
 #: Reconstructed bins that receive less than this share of a true bin at all offsets are left out.
 _LEAST_SHARE = 1e-15
 

@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 Counts = TypeVar("Counts", Array, "torch.Tensor")
 Method = Literal["integrated", "discrete"]
 #: Lists of this many events are worth maps.
-_MANY_EVENTS = 100_000
+_MANY_EVENTS = 20_000
 
 
 @dataclass(frozen=True, eq=False)

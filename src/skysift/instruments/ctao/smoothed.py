@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,10 @@ _STEP = 0.6
 _FLOOR = 1e-11
 #: Light below this is none.
 _NOTHING = 1e-250
-#: Rows of true pixels and columns of nodes that one matrix product takes.
-_ROWS, _COLUMNS = 12, 32
+#: How many sigma light is followed.
+_REACH = 6.5
+#: Side of the squares of true pixels that one matrix product takes.
+_TILE = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,72 +149,44 @@ def _nodes(response: Response, step_deg: float) -> tuple[Array, Array]:
 def _smooth(response: Response, number: int, values: Array, nodes: tuple[Array, Array]) -> Array:
     """Return the PSF of every true pixel at every node times values (pixel, column), summed: (row, column, value)."""
     grid, psf = response.true.grid, response.factors.psf
-    height, width = grid.shape
-    shape = (height, width, -1)
-    weights, sigmas = (x[number].reshape(shape) for x in (psf.weights, psf.sigmas_deg))
-    reach = 6.5 * np.where(weights > 0, sigmas, 0.0).max(axis=2)
-    cubes = values.reshape(shape)
-    smoothed = np.zeros((len(nodes[1]), cubes.shape[2], len(nodes[0])))
-    turn = response.reconstructed.grid.wrap(grid.lon_deg[:width]) - grid.lon_deg[:width]
-    for start in range(0, height, _ROWS):
-        rows = slice(start, min(start + _ROWS, height))
-        if reach[rows].any() and values[start * width : rows.stop * width].any():
-            block = _Rows(
-                np.stack((grid.lat_edges_deg[start : rows.stop], grid.lat_edges_deg[start + 1 : rows.stop + 1])),
-                np.stack((grid.lon_edges_deg[:-1] + turn, grid.lon_edges_deg[1:] + turn)),
-                weights[rows], sigmas[rows], float(reach[rows].max()), cubes[rows],
-            )  # fmt: skip
-            _add_rows(block, nodes, smoothed)
+    reach = _REACH * np.where(psf.weights[number] > 0, psf.sigmas_deg[number], 0.0).max(axis=1)
+    cosine = np.cos(np.radians(grid.lat_deg))
+    row, column = np.divmod(np.arange(grid.size), grid.shape[1])
+    turn = response.reconstructed.grid.wrap(grid.lon_deg) - grid.lon_deg
+    east = [grid.lon_edges_deg[column + end] + turn for end in (0, 1)]
+    north = [grid.lat_edges_deg[row + end] for end in (0, 1)]
+    smoothed = np.zeros((len(nodes[1]), values.shape[1], len(nodes[0])))
+    is_bright = (reach > 0) & values.any(axis=1)
+    for pixels in _tiles(grid.shape):
+        lit = pixels[is_bright[pixels]]
+        if not lit.size:  # all of the tile is dark
+            continue
+        far = reach[lit].max()
+        along = _near(nodes[0], east, lit, far / cosine[lit].min())
+        across = _near(nodes[1], north, lit, far)
+        lon, lat = nodes[0][along], nodes[1][across]
+        for term in range(psf.weights.shape[2]):
+            weight, sigma = (x[number, lit, term][:, None] for x in (psf.weights, psf.sigmas_deg))
+            scale = cosine[lit, None]
+            low, high = ((edge[lit, None] - lon) * scale for edge in east)
+            columns = average_density(np.zeros(()), low, high, sigma)
+            low, high = (edge[lit, None] - lat for edge in north)
+            # Kernels are flat maps around the true pixel; nodes hold densities per solid angle.
+            rows = average_density(np.zeros(()), low, high, sigma) * weight * scale / np.cos(np.radians(lat))
+            parts = (rows[:, :, None] * values[lit][:, None, :]).reshape(len(lit), -1)
+            smoothed[across, :, along] += (parts.T @ columns).reshape(len(lat), values.shape[1], len(lon))
     return np.ascontiguousarray(smoothed.transpose(0, 2, 1))
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Some rows of true pixels: edges (2, row or column), terms (row, column, term), values (row, column, value)."""
-
-    lat: Array
-    lon: Array
-    weights: Array
-    sigmas: Array
-    reach: float
-    values: Array
+def _tiles(shape: tuple[int, int]) -> Iterator[NDArray[np.int64]]:
+    """Yield the pixels of each tile of a grid of (row, column)."""
+    pixels = np.arange(shape[0] * shape[1]).reshape(shape)
+    for row in range(0, shape[0], _TILE):
+        for column in range(0, shape[1], _TILE):
+            yield pixels[row : row + _TILE, column : column + _TILE].ravel()
 
 
-def _add_rows(rows: _Rows, nodes: tuple[Array, Array], smoothed: Array) -> None:
-    """Add what some rows of true pixels send to the nodes; products of two one-dimensional kernels and a sum."""
-    lon, lat = nodes
-    cosine = np.cos(np.radians(rows.lat.mean(axis=0)))
-    first = np.searchsorted(lat, rows.lat[0] - rows.reach)
-    tall = int(np.max(np.searchsorted(lat, rows.lat[1] + rows.reach) - first))
-    if not tall:
-        return
-    numbers = np.minimum(first[:, None] + np.arange(tall), len(lat) - 1)
-    is_inside = first[:, None] + np.arange(tall) < len(lat)
-    # Kernels are flat maps around the true pixel; nodes hold densities per solid angle.
-    scale = np.where(is_inside, cosine[:, None] / np.cos(np.radians(lat[numbers])), 0.0)
-    sums = np.zeros((len(first), tall * rows.values.shape[2], len(lon)))
-    for term in range(rows.weights.shape[2]):
-        sigma = rows.sigmas[:, :, term]
-        low, high = ((edge[:, None] - lat[numbers])[:, None, :] for edge in rows.lat)
-        across = average_density(np.zeros(()), low, high, sigma[:, :, None]) * scale[:, None, :]
-        across *= rows.weights[:, :, term, None]
-        # (row, node, value, column of true pixels)
-        parts = np.einsum("rjy,rjv->ryvj", across, rows.values).reshape(len(first), -1, sigma.shape[1])
-        _add_columns(rows, parts, sigma, (lon, cosine), sums)
-    for row, start in enumerate(first):
-        count = min(tall, len(lat) - start)
-        smoothed[start : start + count] += sums[row].reshape(tall, -1, len(lon))[:count]
-
-
-def _add_columns(rows: _Rows, parts: Array, sigma: Array, along: tuple[Array, Array], sums: Array) -> None:
-    """Add the sum over columns of true pixels, a few columns of nodes at a time."""
-    lon, cosine = along
-    reach = rows.reach / cosine.min()
-    for start in range(0, len(lon), _COLUMNS):
-        here = lon[start : start + _COLUMNS]
-        near = np.flatnonzero((rows.lon[1] > here[0] - reach) & (rows.lon[0] < here[-1] + reach))
-        if near.size:
-            near_by = slice(int(near[0]), int(near[-1]) + 1)
-            low, high = ((edge[near_by, None] - here) * cosine[:, None, None] for edge in rows.lon)
-            kernel = average_density(np.zeros(()), low, high, sigma[:, near_by, None])
-            sums[:, :, start : start + _COLUMNS] += parts[:, :, near_by] @ kernel
+def _near(nodes: Array, edges: list[Array], pixels: NDArray[np.int64], reach: float) -> slice:
+    """Return the nodes that some pixels reach."""
+    first, end = np.searchsorted(nodes, (edges[0][pixels].min() - reach, edges[1][pixels].max() + reach))
+    return slice(int(first), int(end))

@@ -1,0 +1,136 @@
+"""Densities at events: the direct sum against the slow one, the quick scheme against the direct sum, chunks."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from tests.instruments.ctao.slow_fold import SlowFold
+
+from skysift.geometry import EnergyAxis, LonLatGrid
+from skysift.instruments.ctao import Axes, Pointing, Response, analytic_irf, make_true_axes
+from skysift.instruments.ctao.interpolated import InterpolatedDensities
+
+POINT = (0.137, -0.211)
+POINTING = Pointing(1.4, -1.2, 180000.0)
+
+
+def make_sources(true):
+    grid, energy = true.grid, true.energy.centres_tev[:, None]
+    gaussian = np.exp(-((grid.lon_deg - 0.1) ** 2 + (grid.lat_deg + 0.1) ** 2) / (2 * 0.12**2)) * energy**-2.2
+    diffuse = np.exp(-np.abs(grid.lat_deg) / 0.5) * (1.5 + 0.3 * grid.lon_deg) * energy**-2.6
+    annihilation = 1 / np.hypot(grid.lon_deg, grid.lat_deg + 0.05) * energy**-1.5 * np.exp(-energy)
+    return np.stack((gaussian, diffuse, annihilation), axis=-1)
+
+
+def draw_events(axes, number, seed):
+    rng = np.random.default_rng(seed)
+    low, high = axes.energy.edges_tev[[0, -1]]
+    lon = rng.uniform(*axes.grid.lon_edges_deg[[0, -1]], number)
+    return low * (high / low) ** (rng.random(number) ** 2), lon, rng.uniform(*axes.grid.lat_edges_deg[[0, -1]], number)
+
+
+@pytest.fixture(scope="module", params=["analytic", "prod5"])
+def small(request):
+    irf = analytic_irf() if request.param == "analytic" else request.getfixturevalue("south")
+    seen = Axes(EnergyAxis.from_bins(0.4, 6.0, 4), LonLatGrid.from_step(-0.4, 0.4, -0.4, 0.4, 0.4))
+    true = Axes(EnergyAxis.from_bins(0.25, 9.0, 7), LonLatGrid.from_step(-0.7, 0.7, -0.7, 0.7, 0.2))
+    return irf, true, seen, make_sources(true)
+
+
+@pytest.fixture(scope="module")
+def slow_densities(small, seed):
+    irf, true, seen, sources = small
+    strength = np.linspace(1.0, 2.0, true.energy.size)[:, None] * np.array([0.0, 1.0, 3.0])
+    events = draw_events(seen, 300, seed)
+    return events, strength, SlowFold(irf, true, seen, POINTING).densities(*events, sources, [(*POINT, strength)])
+
+
+@pytest.mark.parametrize(("cut", "relative"), [(1e-9, False), (0.0, True)])
+def test_direct_sum_is_the_slow_one(small, slow_densities, cut, relative):
+    irf, true, seen, sources = small
+    events, strength, wanted = slow_densities
+    response = Response.build(irf, true, seen, POINTING, cut=cut)
+    found = response.densities_at(*events, sources, [(*POINT, strength)], is_exact=True)
+    scale = np.maximum(wanted, 1e-8 * wanted.max(axis=0)) if relative else wanted.max(axis=0)
+    assert np.max(np.abs(found - wanted) / scale) < 1e-8
+
+
+def test_matrix_of_events_and_parts_of_energies_are_the_direct_sum(small, seed):
+    irf, true, seen, sources = small
+    response, events = Response.build(irf, true, seen, POINTING), draw_events(seen, 40, seed)
+    wanted = response.densities_at(*events, sources, is_exact=True)
+    np.testing.assert_allclose(response.rows_at(*events) @ sources.reshape(-1, 3), wanted, rtol=1e-11)
+    strength = np.linspace(1.0, 2.0, true.energy.size)[:, None]
+    each = response.densities_each(*events, sources[..., :1], [(*POINT, strength)])
+    wanted = response.densities_at(*events, sources[..., :1], [(*POINT, strength)], is_exact=True)
+    np.testing.assert_allclose(each.sum(axis=1), wanted[:, 0], rtol=1e-11)
+
+
+def test_densities_integrate_to_the_counts_of_a_bin(small):
+    irf, true, seen, sources = small
+    response = Response.build(irf, true, seen, POINTING)
+    strength = np.ones((true.energy.size, 3))
+    counts = response.fold(sources) + response.fold_point(*POINT, strength)
+    # Bin 1 in energy and the middle pixel, by midpoints; the response is as wide as several of their steps.
+    low, high = seen.energy.edges_tev[1:3]
+    energy = low + (high - low) * (np.arange(12) + 0.5) / 12
+    cells = -0.2 + 0.4 * (np.arange(20) + 0.5) / 20
+    tev, lon, lat = (x.ravel() for x in np.meshgrid(energy, cells, cells))
+    found = response.densities_at(tev, lon, lat, sources, [(*POINT, strength)])
+    total = (np.cos(np.radians(lat)) @ found) * (high - low) / 12 * 0.02**2
+    np.testing.assert_allclose(total, counts[1, 4], rtol=1e-2)
+
+
+@pytest.fixture(scope="module")
+def field(south):
+    seen = Axes(EnergyAxis.from_points(0.2, 10.0, 16), LonLatGrid.from_step(-0.8, 0.8, -0.8, 0.8, 0.4))
+    pointing = Pointing(0.3, -0.2, 180000.0)
+    true = make_true_axes(south, seen, [pointing])
+    response = Response.build(south, true, seen, pointing)
+    expected = make_sources(true) * (response.area_cm2 * true.volumes_tev_deg2)[..., None]
+    return response, expected
+
+
+@pytest.mark.parametrize("total", [0, 10**6])
+def test_quick_scheme_is_the_direct_sum_within_a_thousandth(field, seed, total):
+    response, expected = field
+    events = draw_events(response.reconstructed, 400, seed)
+    exact = response.densities_at(*events, expected, is_exact=True)
+    quick = response.densities_at(*events, expected, total=total)
+    is_bright = exact > 1e-5 * exact.max(axis=0)
+    error = np.abs(np.log(quick[is_bright] / exact[is_bright]))
+    assert np.median(error) < 2e-4
+    assert np.quantile(error, 0.9) < 1e-3
+    assert error.max() < 1e-2
+
+
+def sum_directly(response, expected):
+    return lambda *events: response.densities_at(*events, expected, [(*POINT, expected[:, 0])], is_exact=True)
+
+
+def look_up(response, expected):
+    # Maps are made once, as by a process that takes many chunks in turn.
+    return InterpolatedDensities(response, expected, is_mapped=True).evaluate
+
+
+def sum_quickly(response, expected):
+    return InterpolatedDensities(response, expected, is_mapped=False).evaluate
+
+
+@pytest.mark.parametrize(("scheme", "number"), [(sum_directly, 500), (sum_quickly, 1000), (look_up, 20_000)])
+def test_chunks_change_no_bit(field, seed, scheme, number):
+    events, evaluate = draw_events(field[0].reconstructed, number, seed), scheme(*field)
+    whole, rng = evaluate(*events), np.random.default_rng(seed)
+    for chunks in (7, 64):
+        bounds = np.sort(np.concatenate(([0, 1, number], rng.integers(0, number, chunks - 2))))
+        parts = [evaluate(*(x[first:end] for x in events)) for first, end in list(pairwise(bounds))[::-1]]
+        assert np.array_equal(np.concatenate(parts[::-1]), whole)
+
+
+def test_events_of_nothing_have_no_density(field):
+    response, expected = field
+    events = (np.array([1.0]), np.array([0.9]), np.array([0.9]))
+    only = np.where((np.arange(expected.shape[1]) == 0)[None, :, None], expected, 0.0)
+    assert np.all(response.densities_at(*events, only, is_exact=True) == 0)
+    assert np.all(response.densities_at(*events, only) == 0)
+    assert response.densities_at(*(np.zeros(0),) * 3, expected).shape == (0, 3)
