@@ -35,7 +35,7 @@ class Adam:
     >>> x = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
     >>> x.grad = torch.tensor([4.0, -1.0], dtype=torch.float64)
     >>> Adam([x]).step(0.1, clip=1.0)
-    >>> [round(float(one), 3) for one in x]
+    >>> [round(one, 3) for one in x.tolist()]
     [0.9, 1.1]
     """
 
