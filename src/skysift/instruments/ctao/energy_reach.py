@@ -15,9 +15,8 @@ Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 #: True energies that give less than this share of a source's events anywhere are left out.
 _NEGLIGIBLE = 2e-5
-#: Side of the squares of pixels within which that is judged, the step in ln E_r, the rings in offset for which it is
-#: judged, and how far light may come from.
-_SQUARE, _STEP, _RING_DEG, _FAR_DEG = 8, 0.02, 0.5, 1.0
+#: Side of the squares of pixels within which that is judged, step in ln E_r, and width of the rings.
+_SQUARE, _STEP, _RING_DEG = 8, 0.02, 0.5
 
 
 def find_rings(offset_deg: Array, rings: int) -> Numbers:
@@ -38,9 +37,10 @@ def measure_reach(
     log_range: tuple[float, float],
     expected: Array,
     offset_deg: Array,
+    sigma_deg: Array,
     squares: Sequence[Numbers],
 ) -> Array:
-    """Return the range of ln E_r in which a true energy gives events that count, for any source anywhere in a ring.
+    """Return the range of ln E_r in which a true energy gives events that count, for any source, in each ring.
 
     Parameters
     ----------
@@ -48,6 +48,7 @@ def measure_reach(
     log_range : ln E_r of the reconstructed axis
     expected : (true energy, true pixel, source)
     offset_deg : (true pixel,)
+    sigma_deg : (true energy,), how far light spreads into other rings
     squares : pixels that are judged together
 
     Returns
@@ -57,18 +58,19 @@ def measure_reach(
     low, high = log_range
     edges = np.linspace(low, high, 2 + int((high - low) / _STEP))
     strength = np.stack([table.largest(edges) for table in tables])
-    share = np.zeros((*strength.shape[:2], int(offset_deg.max() / _RING_DEG) + 1))
-    for pixels in squares:
-        offsets, counts = offset_deg[pixels], expected[:, pixels].sum(axis=1)
-        peak = strength[:, :, tables[0].nodes.between(offsets)].max(axis=2)
-        inner, outer = int((offsets.min() - _FAR_DEG) / _RING_DEG), int((offsets.max() + _FAR_DEG) / _RING_DEG)
-        rings = slice(max(inner, 0), outer + 1)
-        for source in np.flatnonzero(counts.any(axis=0)):
-            light = peak * (counts[:, source] / counts[:, source].max())[:, None]
-            light /= np.maximum(light.sum(axis=0), 1e-300)
-            share[:, :, rings] = np.maximum(share[:, :, rings], light[:, :, None])
-    is_kept = share > _NEGLIGIBLE
-    first, last = is_kept.argmax(axis=1), is_kept.shape[1] - is_kept[:, ::-1].argmax(axis=1)
-    found = np.stack((edges[first], edges[last]), axis=-1)
-    found[~is_kept.any(axis=1)] = high, low
+    nodes = [tables[0].nodes.between(offset_deg[pixels]) for pixels in squares]
+    peak = np.stack([strength[:, :, node].max(axis=2) for node in nodes], axis=2)
+    counts = np.stack([expected[:, pixels].sum(axis=1) for pixels in squares], axis=1)
+    counts /= np.maximum(counts.max(axis=(0, 1)), 1e-300)
+    middles = np.array([offset_deg[pixels].mean() for pixels in squares])
+    rings = _RING_DEG * (np.arange(int(offset_deg.max() / _RING_DEG) + 1) + 0.5)
+    found = np.empty((len(tables), len(rings), 2))
+    for number, ring in enumerate(rings):
+        # The square and the ring have a width of their own.
+        distance = (middles - ring) / np.hypot(sigma_deg, _RING_DEG)[:, None]
+        light = np.matmul(peak, counts * np.exp(-0.5 * distance**2)[:, :, None])
+        share = (light / np.maximum(light.sum(axis=0), 1e-300)).max(axis=2)
+        for energy, row in enumerate(share > _NEGLIGIBLE):
+            kept = np.flatnonzero(row)
+            found[energy, number] = (edges[kept[0]], edges[kept[-1] + 1]) if kept.size else (high, low)
     return found

@@ -140,7 +140,8 @@ class InterpolatedDensities:
     def _reach(self) -> Array:
         low, high = np.log(self.response.reconstructed.energy.edges_tev[[0, -1]])
         squares = make_squares(self.response.true.grid.shape)
-        return measure_reach(self.response.kernel.tables, (low, high), self._filled, self._offsets, squares)
+        tables, sigma = self.response.kernel.tables, self.response.kernel.windows.widest_deg
+        return measure_reach(tables, (low, high), self._filled, self._offsets, sigma, squares)
 
 
 def _in_latitude(rows: NDArray[np.int64], lat_deg: Array) -> Iterator[NDArray[np.int64]]:

@@ -89,6 +89,13 @@ class Windows:
         distance = np.abs(places[:, None] - places) * _STEP_DEG
         return np.stack([np.where(distance <= row + slack, row, 0.0).max(axis=1) for row in source])
 
+    @property
+    def widest_deg(self) -> Array:
+        """Largest sigma that light of each true energy may have, (energy,), deg."""
+        psf = self.response.factors.psf
+        widest: Array = np.where(psf.weights > 0, psf.sigmas_deg, 0.0).max(axis=(1, 2))
+        return widest
+
     @cached_property
     def _smallest(self) -> float:
         """Smallest cosine of a latitude."""
