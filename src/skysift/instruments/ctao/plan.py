@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skysift.errors import InputError, nearest
 from skysift.storage import registry
 from skysift.storage.provenance import digest_file
 
@@ -48,4 +49,10 @@ def plan_response(observation: EventObservation, number: int) -> str:
 
 def _locate(name: str) -> Path:
     path = Path(name)
-    return path if path.is_file() else registry.locate(f"ctao/{path.name}")
+    if path.is_file():
+        return path
+    known = [entry.file for entry in registry.entries("ctao")]
+    if path.name not in known:
+        wanted = "an existing file, a registered one, or analytic"
+        raise InputError("configuration", "observation.irf", name, wanted, nearest(name, [*known, "analytic"]))
+    return registry.locate(f"ctao/{path.name}")
