@@ -26,7 +26,7 @@ STEP = 0.4
 LONGEST = 1.5
 TOLERANCE = 1e-3
 ROUGH = 5e-3
-SETTLED = 0.3
+SETTLED, CENTRED = 0.3, 0.15  # scaled gradient at the mode: where it alone is used, and as centre of a quadrature
 GUESSED = 4
 
 
@@ -144,7 +144,9 @@ def _update(mixed: np.ndarray, diagonal: np.ndarray, move: np.ndarray, change: n
     return hessian - np.diag(hessian.diagonal())
 
 
-def _ascend(evidence: _Evidence, theta: np.ndarray, most: int = 10) -> tuple[np.ndarray, np.ndarray, float, float]:
+def _ascend(
+    evidence: _Evidence, theta: np.ndarray, settled: float, most: int = 10
+) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Climb to the mode of the evidence; return it, a scale S with S Sᵀ = -Hessian⁻¹, the scaled gradient, the step.
 
     Each step takes gradient and diagonal by differences; the mixed derivatives follow from changes of the gradient at
@@ -161,7 +163,7 @@ def _ascend(evidence: _Evidence, theta: np.ndarray, most: int = 10) -> tuple[np.
             mixed = _update(mixed, diagonal, theta - past[0], gradient - past[1])
         scale = _scale(mixed + np.diag(diagonal))
         norm = float(np.linalg.norm(scale.T @ gradient))
-        if norm < SETTLED:
+        if norm < settled:
             break
         past = theta, gradient
         move = scale @ (scale.T @ gradient)
@@ -197,7 +199,7 @@ def integrate(model: Model, start: Tensor, count: int, device: str = "cpu") -> Q
     """
     evidence = _Evidence(model, start, device)
     size = evidence.hyper.size
-    theta, scale, norm, step = _ascend(evidence, np.zeros(size))
+    theta, scale, norm, step = _ascend(evidence, np.zeros(size), SETTLED if count == 1 else CENTRED)
     if count > 1:  # the quadrature needs the mixed derivatives themselves
         scale = _scale(evidence.mixed(theta, step) + np.diag(evidence.slope(theta, step)[2]))
     points, weights = np.polynomial.hermite_e.hermegauss(count)
