@@ -18,6 +18,7 @@ def sky(clock: Clock, sizes: tuple[int, ...]) -> Iterator[Number]:
     """Build the whole sky's model and take one value with its gradient."""
     for points in (8, 16) if sizes[1] >= 128 else (4,):
         command = [sys.executable, str(Path(__file__)), str(sizes[1]), str(points)]
+        # this interpreter on a file of ours: memory has to be measured in a process of its own
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603
         for name, value in found.items():
             yield Number(f"whole sky nside {sizes[1]} inducing {found['inducing count']:g} {name}", value)

@@ -75,6 +75,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _describe(clock: Clock, options: argparse.Namespace, sizes: Sequence[int]) -> dict[str, Any]:
     command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    # git itself; outside a checkout there is no commit to name
     commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
     return {
         "commit": commit or "unknown",

@@ -174,7 +174,6 @@ def test_every_pointing_gets_the_flux_that_belongs_there(survey):
 @pytest.mark.slow
 def test_flux_maps_are_those_of_gammapy(place, survey):
     """Every source but the 17 with a limit on their size only, which gammapy takes from their components."""
-    pytest.importorskip("gammapy")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from gammapy.catalog import SourceCatalogHGPS

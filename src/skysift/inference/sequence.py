@@ -64,7 +64,7 @@ def read_settings(name: str, settings: Mapping[str, Any]) -> Any:  # noqa: ANN40
     ------
     InputError : a key is unknown
     """
-    kind = load_engine(name).Settings  # type: ignore[attr-defined]
+    kind = load_engine(name).Settings  # type: ignore[attr-defined]  # every engine has them
     known = [field.name for field in dataclasses.fields(kind)]
     for key in settings:
         if key not in known:

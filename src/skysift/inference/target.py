@@ -50,7 +50,7 @@ class Target:
 
     def __call__(self, z: Tensor, beta: float = 1.0) -> Tensor:
         """Return the log density at z, (batch, d) to (batch,), with a gradient that is finite everywhere."""
-        density: Tensor = _Density.apply(z, self, beta)  # type: ignore[no-untyped-call]
+        density: Tensor = _Density.apply(z, self, beta)  # type: ignore[no-untyped-call]  # the library has no types
         return density
 
     def log_likelihood(self, z: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def build(
 def _template(
     observation: Observation,
     name: str,
-    part: Any,  # noqa: ANN401
+    part: Any,  # noqa: ANN401 - duck-typed
     given: Mapping[str, NDArray[np.float64]],
 ) -> NDArray[np.float64]:
     if name in given:
@@ -166,7 +166,7 @@ class _Assembly:
         norm = self._norm(name, part)
         self.components.append(Component(name, self._tensor(self.maps[name]), norm, field, coefficient, mean))
 
-    def _norm(self, name: str, part: Any) -> float | str:  # noqa: ANN401
+    def _norm(self, name: str, part: Any) -> float | str:  # noqa: ANN401 - duck-typed
         if part.norm.is_fixed:
             if part.norm.is_rigid_fit:
                 self.warnings.append(

@@ -54,7 +54,7 @@ def make_field(name: str, kernels: Sequence[Any], grain: Grain) -> MadeField:
     return made
 
 
-def _add_term(made: MadeField, name: str, suffix: str, kernel: Any, grain: Grain) -> None:  # noqa: ANN401
+def _add_term(made: MadeField, name: str, suffix: str, kernel: Any, grain: Grain) -> None:  # noqa: ANN401 - duck-typed
     length, lengths = _lengths(kernel)
     tables = _tables(kernel, lengths, grain)
     variance: float | str = f"{name}_variance{suffix}"
@@ -83,7 +83,7 @@ def _hyper(name: str, prior: ScalarPrior, unit: str, label: str) -> Parameter:
     return Parameter(name, prior, (), unit, label, "hyper")
 
 
-def _lengths(kernel: Any) -> tuple[LogNormal | None, list[float]]:  # noqa: ANN401
+def _lengths(kernel: Any) -> tuple[LogNormal | None, list[float]]:  # noqa: ANN401 - duck-typed
     """Return the prior of the lengthscale (None when fixed) and the lengths at which Phi is made."""
     if kernel.lengthscale.is_fixed:
         return None, [float(kernel.lengthscale.value_rad)]
@@ -97,7 +97,7 @@ def _lengths(kernel: Any) -> tuple[LogNormal | None, list[float]]:  # noqa: ANN4
     return prior, list(median * np.exp(-reach * np.cos(angle)))
 
 
-def _tables(kernel: Any, lengths: list[float], grain: Grain) -> tuple[Projection, ...]:  # noqa: ANN401
+def _tables(kernel: Any, lengths: list[float], grain: Grain) -> tuple[Projection, ...]:  # noqa: ANN401 - duck-typed
     shortest = (
         lengths[0]
         if len(lengths) > 1 or kernel.lengthscale.is_fixed
@@ -115,7 +115,7 @@ def _tables(kernel: Any, lengths: list[float], grain: Grain) -> tuple[Projection
     return (first, *rest)
 
 
-def _mixing(kernel: Any, energy_gev: Tensor) -> Tensor | None:  # noqa: ANN401
+def _mixing(kernel: Any, energy_gev: Tensor) -> Tensor | None:  # noqa: ANN401 - duck-typed
     """Return the factor of the correlation between energy bins, (E, E), or None when they share one field."""
     bands = len(energy_gev)
     if kernel.energies == "shared" or bands == 1:

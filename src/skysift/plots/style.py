@@ -63,7 +63,7 @@ def use_style() -> Iterator[None]:
     """Draw with skysift's settings inside this block."""
     import matplotlib as mpl
 
-    with mpl.rc_context(SETTINGS):  # type: ignore[arg-type]
+    with mpl.rc_context(SETTINGS):  # type: ignore[arg-type]  # the stubs are narrower
         yield
 
 
@@ -75,7 +75,7 @@ def new_figure(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout=layout)  # type: ignore[arg-type]
+    figure = Figure(figsize=(width, height), layout=layout)  # type: ignore[arg-type]  # the stubs are narrower
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False, **settings)  # type: ignore[call-overload]
     return figure, list(np.asarray(grid).ravel())

@@ -65,4 +65,4 @@ def _focus(axes: object, traces: Mapping[str, NDArray[np.float64]]) -> None:
     finite = np.concatenate([np.ravel(t)[np.isfinite(np.ravel(t))] for t in traces.values()])
     low, high = np.quantile(finite, [0.03, 1.0])
     margin = 0.1 * (high - low) or 1.0
-    axes.set_ylim(low - margin, high + margin)  # type: ignore[attr-defined]
+    axes.set_ylim(low - margin, high + margin)  # type: ignore[attr-defined]  # the stubs lack it

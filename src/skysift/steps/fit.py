@@ -80,7 +80,7 @@ def engine_settings(step: Any) -> dict[str, Any]:  # noqa: ANN401 - one class of
 def prepare_model(
     model: TemplateModel,
     settings: FitSlice,
-    stream: Any,  # noqa: ANN401
+    stream: Any,  # noqa: ANN401 - duck-typed
 ) -> tuple[TemplateModel, Sequence[str], dict[str, float]]:
     """Return the model ready for its engines, with notes and the hyper-parameters set to the maximum of their evidence.
 

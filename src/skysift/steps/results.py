@@ -193,6 +193,7 @@ def true_norm(region: Region, name: str) -> float | None:
 def summarise_prior(prior: object) -> dict[str, Any]:
     """Return family, numbers, moments and quantiles of a prior of single numbers."""
     if not prior.scalar:  # type: ignore[attr-defined]  # every prior says
+        # every prior is a dataclass
         return {"family": type(prior).__name__, "numbers": dataclasses.asdict(prior)}  # type: ignore[call-overload]
     quantiles = torch.tensor([0.025, 0.16, 0.5, 0.84, 0.975], dtype=torch.float64)
     edges = prior.from_cube(quantiles)  # type: ignore[attr-defined]  # every scalar prior has it

@@ -20,7 +20,7 @@ def fold_tensor(operator: FoldOperator, expected: torch.Tensor) -> torch.Tensor:
 
     The gradient is one adjoint fold. On the processor it is the same code as for arrays.
     """
-    folded: torch.Tensor = _Fold.apply(expected, operator)  # type: ignore[no-untyped-call]
+    folded: torch.Tensor = _Fold.apply(expected, operator)  # type: ignore[no-untyped-call]  # the library has no types
     return folded
 
 
@@ -28,7 +28,7 @@ class _Fold(torch.autograd.Function):
     """A linear map and its transpose."""
 
     @staticmethod
-    def forward(ctx: Any, expected: torch.Tensor, operator: FoldOperator) -> torch.Tensor:  # noqa: ANN401
+    def forward(ctx: Any, expected: torch.Tensor, operator: FoldOperator) -> torch.Tensor:  # noqa: ANN401 - duck-typed
         ctx.operator = operator
         if expected.device.type == "cpu":
             return torch.from_numpy(operator.fold(expected.detach().numpy()))
@@ -36,7 +36,7 @@ class _Fold(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:  # noqa: ANN401
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:  # noqa: ANN401 - duck-typed
         (gradient,) = gradients
         if gradient.device.type == "cpu":
             return torch.from_numpy(ctx.operator.adjoint(np.ascontiguousarray(gradient.numpy()))), None

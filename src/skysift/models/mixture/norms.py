@@ -56,6 +56,7 @@ class Norms:
             if isinstance(norm, str) and norm not in free:
                 wanted = "a component whose norm is free"
                 raise InputError("mixture", f"components.{name}.norm", norm, wanted, nearest(norm, free))
+            # a prior is always free, and so is named: what is left is a number
             sources.append(f"{owner}_norm" if owner in free else float(norm))  # type: ignore[arg-type]
         for name in priors:
             if name not in names:

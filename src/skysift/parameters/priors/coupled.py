@@ -195,7 +195,7 @@ def _beta_quantile(first: float, second: float, u: Tensor) -> Tensor:
         return -torch.expm1(torch.log1p(-u) / second)
     if second == 1.0:
         return u ** (1.0 / first)
-    result: Tensor = _BetaQuantile.apply(u, first, second)  # type: ignore[no-untyped-call]
+    result: Tensor = _BetaQuantile.apply(u, first, second)  # type: ignore[no-untyped-call]  # the library has no types
     return result
 
 
