@@ -15,7 +15,8 @@ from skysift.inference.target import Target
 __all__ = ["hmc", "posterior", "svi_step"]
 
 GUIDES = ("mvn", "iaf", "conditional_iaf", "flow")
-FEW, MANY = 10, 40
+FEW, MANY = 10, 60
+BRIEF = {"restarts": 1, "draws": 8, "evaluate": 8}
 LEAPFROGS = 8
 
 
@@ -23,25 +24,25 @@ def svi_step(clock: Clock, sizes: tuple[int, ...]) -> Iterator[Number]:
     """Time one step of each guide with 8 particles on all pixels, against their number."""
     starts = [(inner_galaxy(nside).model, inner_galaxy(nside).start()) for nside in sizes]
     for guide in GUIDES:
-        costs = []
-        for model, start in starts:
-            spent = []
-            for steps in (FEW, MANY):
-                settings = svi.Settings(guide, particles=8, steps=steps, restarts=1, draws=8, evaluate=8)
-                spent.append(clock.cost(partial(svi.run, model, settings, start, STREAM)))
-            costs.append((spent[1] - spent[0]) / (MANY - FEW))
+        trials = [
+            partial(svi.run, model, svi.Settings(guide, particles=8, steps=steps, **BRIEF), start, STREAM)
+            for model, start in starts
+            for steps in (FEW, MANY)
+        ]
+        spent = clock.costs(trials)
+        costs = [(many - few) / (MANY - FEW) for few, many in zip(spent[::2], spent[1::2], strict=True)]
         yield from grow(f"svi {guide} step pixels", [model.pixel_count for model, _ in starts], costs)
 
 
 def hmc(clock: Clock, sizes: tuple[int, ...]) -> Iterator[Number]:
     """Time one leapfrog of 32 chains, against the number of pixels."""
-    costs, problems = [], [inner_galaxy(nside) for nside in sizes]
+    moves, problems = [], [inner_galaxy(nside) for nside in sizes]
     for problem in problems:
         start = problem.start()
         target, whitening = Target(problem.model), Whitening(start.mode, start.covariance_factor)
         chains = place_chains(target, whitening, whitening.to_w(start.draws[:32]))
-        move = partial(transit, target, whitening, chains, 0.2, LEAPFROGS, STREAM.generator("momenta"))
-        costs.append(clock.cost(move) / LEAPFROGS)
+        moves.append(partial(transit, target, whitening, chains, 0.2, LEAPFROGS, STREAM.generator("momenta")))
+    costs = [cost / LEAPFROGS for cost in clock.costs(moves)]
     yield from grow("hmc leapfrog pixels", [problem.model.pixel_count for problem in problems], costs)
 
 

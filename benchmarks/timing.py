@@ -10,6 +10,8 @@ import torch
 
 __all__ = ["Clock", "Number", "grow", "resident_gb"]
 
+ROUNDS = 4
+
 
 class Number(NamedTuple):
     """One result; its name ends in what it is: cost, exponent, ratio, count or peak_gb."""
@@ -38,25 +40,38 @@ class Clock:
 
     def cost(self, function: Callable[[], object], once: bool = False) -> float:
         """Return the least CPU time of a function over that of the reference kernel; ``once`` for long ones."""
-        before = _least_s(self._run_reference, 0.2 * self.budget_s)
-        spent = _time_s(function) if once else _least_s(function, self.budget_s)
-        after = _least_s(self._run_reference, 0.2 * self.budget_s)
-        self.references_s.append(min(before, after))
+        if not once:
+            return self.costs([function])[0]
+        before = self._least_reference_s()
+        spent = _time_s(function)
+        self.references_s.append(min(before, self._least_reference_s()))
         return spent / self.references_s[-1]
+
+    def costs(self, functions: Sequence[Callable[[], object]]) -> list[float]:
+        """Return the costs of functions timed in turn, so that a slow moment of the machine meets all of them."""
+        for function in functions:
+            function()
+        rounds: list[list[float]] = []
+        reference = self._least_reference_s()
+        while len(rounds) < ROUNDS or 2 * sum(map(sum, rounds)) < self.budget_s * len(functions):
+            # the one before has emptied the caches: the better of two
+            rounds.append([min(_time_s(function), _time_s(function)) for function in functions])
+            reference = min(reference, _time_s(self._run_reference))
+        self.references_s.append(min(reference, self._least_reference_s()))
+        return [min(times) / self.references_s[-1] for times in zip(*rounds, strict=True)]
+
+    def _least_reference_s(self) -> float:
+        self._run_reference()
+        times: list[float] = []
+        while len(times) < ROUNDS or sum(times) < 0.2 * self.budget_s:
+            times.append(_time_s(self._run_reference))
+        return min(times)
 
 
 def _time_s(function: Callable[[], object]) -> float:
     began = time.process_time()
     function()
     return time.process_time() - began
-
-
-def _least_s(function: Callable[[], object], budget_s: float) -> float:
-    function()
-    times: list[float] = []
-    while len(times) < 3 or sum(times) < budget_s:
-        times.append(_time_s(function))
-    return min(times)
 
 
 def grow(name: str, sizes: Sequence[float], costs: Sequence[float]) -> Iterator[Number]:
