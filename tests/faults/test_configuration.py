@@ -206,6 +206,22 @@ def test_a_missing_file_a_folder_and_a_fifo_are_refused(validate):
             Path("my.yaml").rmdir()
 
 
+def test_every_map_that_is_nowhere_is_told_with_its_key(validate):
+    masks = "{and: [{file: no.npy}, {plane: 2 deg}, {not: {file: none.npy}}]}"
+    text = GOOD.replace("20 deg}", f"20 deg, mask: {masks}}}, templates: {{mine: never.npy}}")
+    code, out, err = validate(text)
+    assert (code, out) == (2, "")
+    for key, file in [
+        ("observation.templates.mine", "never.npy"),
+        ("observation.region.mask.and[0]", "no.npy"),
+        ("observation.region.mask.and[2].not", "none.npy"),
+    ]:
+        assert f"  field   {key}\n  found   {file}\n" in err
+    for name in ("no", "none", "never"):
+        Path(f"{name}.npy").touch()
+    assert validate(text)[0] == 0
+
+
 def test_the_reader_itself_refuses_what_is_no_plain_file(tmp_path):
     from skysift.config import load
     from skysift.errors import InputError

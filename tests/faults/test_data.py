@@ -357,7 +357,7 @@ def npy_of_three_axes(case):
 def missing(case):
     case.write()
     (case.folder / "template.npy").unlink()
-    return "prepare", ["template.npy", "glow", "No such file"]
+    return "prepare", ["template.npy", "observation.templates.glow", "an existing file"]
 
 
 def folder(case):

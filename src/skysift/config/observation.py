@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import model_validator
@@ -111,6 +112,13 @@ class Observation(Section):
     def known_masks(self) -> list[str]:
         """Names that a mask may use."""
         return sorted(DATA_SETS[self.data]["masks"])
+
+    def map_files(self) -> Iterator[tuple[str, MapFile]]:
+        """Yield every map of the user's own, with its dotted key."""
+        yield from ((f"observation.files.{name}", file) for name, file in self.files.items())
+        yield from ((f"observation.templates.{name}", file) for name, file in self.templates.items())
+        for path, mask in self.masks.items():
+            yield from mask.files(f"observation.{path}.mask")
 
     @property
     def masks(self) -> dict[str, Mask]:

@@ -58,7 +58,8 @@ def raise_problems(problems: Sequence[Problem], document: Document) -> None:
     """Raise one `ConfigurationError` for all problems; return when there is none."""
     if not problems:
         return
-    paths = [(_as_written(problem.path, document.data), problem) for problem in problems]
+    # fits that share a model share its faults
+    paths = [(_as_written(problem.path, document.data), problem) for problem in dict.fromkeys(problems)]
     paths.sort(key=lambda pair: document.position(pair[0]))
     raise ConfigurationError(
         [

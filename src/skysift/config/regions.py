@@ -193,6 +193,13 @@ class Mask(Section):
         for member in self.members:
             yield from member.names()
 
+    def files(self, path: str) -> Iterator[tuple[str, MapFile]]:
+        """Yield the maps that are read, each with its dotted key below ``path``, the key of this mask."""
+        if self.file is not None:
+            yield path, self.file
+        for number, member in enumerate(self.members):
+            yield from member.files(f"{path}.not" if self.not_ else f"{path}.{self.kind}[{number}]")
+
 
 class Region(Section):
     """Where to look: a disc or annulus without the masked pixels; pixel centres decide.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skysift.config import ConfigurationError
 from skysift.errors import InputError
 from skysift.geometry.regions import AllOf, Annulus, AnyOf, Box, Disc, NamedMask, Not, PlaneBand, Region, Shape
 from skysift.instruments.fermi.assembly import Layout
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from skysift.config import Mask, Observation, ObservationSlice
     from skysift.config import Region as RegionSettings
 
-__all__ = ["layout_of", "region_of", "source_of"]
+__all__ = ["layout_of", "region_of", "source_of", "verify_files"]
 
 SYNTHETIC_NSIDE = 64
 
@@ -36,8 +36,9 @@ def source_of(observation: Observation, place: Path) -> MapSource:
 
     Raises
     ------
-    InputError : energy edges that are not those of the data set
+    InputError : a file that does not exist, energy edges that are not those of the data set
     """
+    verify_files(observation, place)
     edges = np.asarray(observation.energy_edges_gev, dtype=np.float64)
     files = _files_of(observation)
     if observation.data == "synthetic":
@@ -50,6 +51,22 @@ def source_of(observation: Observation, place: Path) -> MapSource:
         wanted = ", ".join(f"{edge:g} GeV" for edge in ENERGY_EDGES_GEV)
         raise InputError(place, "observation.energy_edges", found, wanted, "leave it out with data: fermi")
     return fermi_source(files, str(place))
+
+
+def verify_files(observation: Observation, place: Path | str) -> None:
+    """Stop when a map of the user's own is nowhere; ``place`` is the configuration file, for messages.
+
+    Raises
+    ------
+    ConfigurationError : every missing file with its key
+    """
+    missing = [
+        InputError(place, key, file.file, "an existing file", f"correct the path, seen from {Path.cwd()}")
+        for key, file in observation.map_files()
+        if not Path(file.file).exists()
+    ]
+    if missing:
+        raise ConfigurationError(missing)
 
 
 def layout_of(settings: ObservationSlice, place: Path) -> Layout:
@@ -110,17 +127,10 @@ def _files_of(observation: Observation) -> dict[tuple[Role, str], MapFile]:
         files[role, role] = _map_file(file)
     for name, file in observation.templates.items():
         files["template", name] = _map_file(file)
-    for mask in observation.masks.values():
-        for file in _mask_files(mask):
+    for path, mask in observation.masks.items():
+        for _, file in mask.files(path):
             files["mask", _file_name(file)] = _map_file(file)
     return files
-
-
-def _mask_files(mask: Mask) -> Iterator[FileSettings]:
-    if mask.file is not None:
-        yield mask.file
-    for member in mask.members:
-        yield from _mask_files(member)
 
 
 def _file_name(file: FileSettings) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skysift.config import Analysis, load, verify_round_trip
+from skysift.steps.observations import verify_files
 
 if TYPE_CHECKING:
     from skysift.config import AnyAnalysis
@@ -27,6 +28,8 @@ def run(files: Sequence[Path]) -> None:
     """
     analysis = load(files)
     verify_round_trip(analysis)
+    if isinstance(analysis, Analysis):
+        verify_files(analysis.observation, files[0])
     print("\n".join(_summarise(analysis)))
 
 
