@@ -179,7 +179,8 @@ def check_modes(result: Result, search: Result | None) -> Check:
     if colour != "green":
         advice = "the draws miss a mode that starts from the prior lead to: sample it, or cut it off by the prior"
     elif starts < MODE_STARTS[0]:
-        colour, advice = "amber", f"only {starts} starts from the prior: raise map.starts to {MODE_STARTS[0]}"
+        advice = f"{starts} starts from the prior led to an optimum, {MODE_STARTS[0]} are wanted: raise map.starts"
+        colour = "amber"
     return Check("modes: starts", ratio, threshold, colour, advice)
 
 
