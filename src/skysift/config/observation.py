@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from skysift.config.faults import fault
 from skysift.config.quantities import EnergyGeV
@@ -100,8 +100,18 @@ class Observation(Section):
             raise fault("observation.files.counts with data: files", "name the counts map, or choose data: fermi")
         if self.data == "files" and "exposure" not in self.files:
             raise fault("observation.files.exposure with data: files", "name the exposure map")
-        _check_edges(self.energy_edges_gev)
         return self
+
+    @field_validator("energy_edges_gev")
+    @classmethod
+    def _check_edges(cls, edges_gev: list[float]) -> list[float]:
+        for index, edge in enumerate(edges_gev):
+            if edge <= 0 or not math.isfinite(edge):
+                raise fault("energy_edges above 0", "write for example [2 GeV, 20 GeV]", f"edge {index}: {edge:g} GeV")
+            if index and edge <= edges_gev[index - 1]:
+                found = f"edge {index}: {edge:g} GeV after {edges_gev[index - 1]:g} GeV"
+                raise fault("rising energy_edges", "sort the edges and remove duplicates", found)
+        return edges_gev
 
     @property
     def known_templates(self) -> list[str]:
@@ -125,12 +135,3 @@ class Observation(Section):
         """Mask of each region that has one, by the dotted path of the region."""
         regions = {"region": self.region, **{f"read_out.{name}": region for name, region in self.read_out.items()}}
         return {path: region.mask for path, region in regions.items() if region.mask is not None}
-
-
-def _check_edges(edges_gev: list[float]) -> None:
-    for index, edge in enumerate(edges_gev):
-        if edge <= 0 or not math.isfinite(edge):
-            raise fault("energy_edges above 0", "write for example [2 GeV, 20 GeV]", f"edge {index}: {edge:g} GeV")
-        if index and edge <= edges_gev[index - 1]:
-            found = f"edge {index}: {edge:g} GeV after {edges_gev[index - 1]:g} GeV"
-            raise fault("rising energy_edges", "sort the edges and remove duplicates", found)
