@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 from skysift.config import load, yaml_text
+from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.steps.events import gather, marginalise, prepare, response, simulate
 from skysift.storage.text import write_text
 
@@ -29,7 +30,7 @@ class SmallEventRun:
         self.observation = folder / "observation.h5"
         prepare.run(self.slice("observation"), self.observation)
         self.responses = []
-        for number in range(len(self.analysis.observation.pointings)):
+        for number in range(len(read_event_observation(self.observation).pointings)):
             self.responses.append(folder / f"response-{number}.h5")
             response.run(self.slice("observation"), self.observation, number, self.responses[-1])
 

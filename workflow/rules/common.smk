@@ -4,7 +4,7 @@ DATA_OF_FIT = analysis.fit_data()
 DATA = analysis.all_data()
 SIDEBAND_REGIONS = [] if IS_EVENTS else analysis.sideband_regions()
 SIDEBAND_FITS = [] if IS_EVENTS else analysis.sideband_fits()
-PREPARE_MB = event_memory_mb(analysis) if IS_EVENTS else maps_memory_mb(analysis)
+PREPARE_MB = event_memory_mb(analysis, OBSERVED_EVENTS) if IS_EVENTS else maps_memory_mb(analysis)
 # What a fit compares its model with, and where the steps of this kind of analysis are.
 FIT_DATA = f"{RUN}/{'marginals' if IS_EVENTS else 'data'}/{{data}}.h5"
 KIND = "events/" if IS_EVENTS else ""
@@ -35,8 +35,9 @@ def fit_mb(wildcards, attempt):
 
 def fit_time(wildcards, attempt):
     """Wall time of a fit, in minutes."""
-    needed = event_fit_minutes if IS_EVENTS else fit_minutes
-    return needed(analysis, wildcards.fit) * attempt
+    if IS_EVENTS:
+        return event_fit_minutes(analysis, wildcards.fit, OBSERVED_EVENTS) * attempt
+    return fit_minutes(analysis, wildcards.fit) * attempt
 
 
 def posteriors(wildcards):

@@ -1,5 +1,5 @@
 # Events: responses, shared by all runs that need the same ones, and the density of every source at the events.
-CHUNKS = {data: analysis.chunk_count(data) for data in DATA}
+CHUNKS = {data: analysis.chunk_count(data, OBSERVED_EVENTS) for data in DATA}
 # A response is named by all that it is made of: one that is there is taken as it is, whichever run made it.
 MISSING_RESPONSES = [path for path in RESPONSES if not Path(path).exists()]
 

@@ -3,6 +3,7 @@
 
 rule prepare:
     input:
+        EVENT_LISTS,
         config=f"{RUN}/config/observation.yaml",
     output:
         f"{RUN}/observation.h5",

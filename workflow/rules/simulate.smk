@@ -3,6 +3,7 @@
 
 rule observe:
     input:
+        EVENT_LISTS,
         config=f"{RUN}/config/observation.yaml",
         observation=f"{RUN}/observation.h5",
     output:

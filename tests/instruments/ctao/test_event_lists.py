@@ -22,7 +22,8 @@ from skysift.errors import InputError
 from skysift.instruments.ctao import Pointing
 from skysift.instruments.ctao.event_list import EventList, read_events, write_events
 from skysift.instruments.ctao.event_observation import read_event_observation, write_event_observation
-from skysift.instruments.ctao.gadf import import_events, read_gadf, write_gadf
+from skysift.instruments.ctao.gadf import import_events, read_gadf
+from skysift.instruments.ctao.gadf_store import write_gadf
 from skysift.instruments.ctao.simulation import Numbers, simulate_events
 from skysift.sky.light import Light
 from skysift.storage.hdf5 import collect
@@ -381,5 +382,5 @@ def test_a_silent_list_has_no_true_coordinates(exported):
     read = read_gadf(exported[0])
     assert np.isnan(read.true_energy).all()
     assert np.isnan(read.true_lon).all()
-    assert (read.source == -1).all()
+    assert (read.component == -1).all()
     assert isinstance(import_events([read], make_observation(TWO[:1]), "observed"), EventList)

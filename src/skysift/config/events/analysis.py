@@ -102,16 +102,22 @@ class EventAnalysis(Run):
         component, common = self.model_of(fit).components[name], self.model.components.get(name)
         return name if common is not None and common.source == component.source else f"{name}.{fit}"
 
-    def chunk_count(self, data: str) -> int:
-        """Return into how many chunks the events of a data set are cut; binned events are one."""
+    def chunk_count(self, data: str, observed: int = 1) -> int:
+        """Return into how many chunks the events of a data set are cut; binned events are one.
+
+        Parameters
+        ----------
+        data : name of the data set
+        observed : number of observed events, which their lists know
+        """
         if self.model.binned or self.chunks is None:
-            return 1 if self.model.binned else max(1, -(-self.expected_events(data) // EVENTS_PER_CHUNK))
+            return 1 if self.model.binned else max(1, -(-self.expected_events(data, observed) // EVENTS_PER_CHUNK))
         return self.chunks
 
-    def expected_events(self, data: str) -> int:
+    def expected_events(self, data: str, observed: int = 1) -> int:
         """Return about how many events a data set has; 1 where nobody knows."""
         if self.simulate is None:
-            return 1
+            return observed
         events = self.simulate.sets[data.rpartition("-")[0]].events
         if isinstance(events, dict):
             return int(sum(events.values()))

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from skysift.config.events.observed import EventStore, ZenithResponse, check_observed
 from skysift.config.faults import fault
 from skysift.config.quantities import Degrees, EnergyTeV, Seconds
 from skysift.config.scalars import PositiveInteger
@@ -22,12 +23,17 @@ class Pointing(Section):
     lon_deg, lat_deg : Galactic direction
     time_s : live time
     irf : response of this pointing, None for that of the observation
+    zenith_deg : zenith angle, None where the response does not depend on it
     """
 
     lon_deg: Degrees = key(REQUIRED, "Galactic longitude", example="0 deg", unit="angle", alias="lon")
     lat_deg: Degrees = key(REQUIRED, "Galactic latitude", example="0 deg", unit="angle", alias="lat", ge=-90, le=90)
     time_s: Seconds = key(REQUIRED, "live time", example="50 h", unit="time", alias="time", gt=0)
     irf: str | None = key(None, "response of this pointing", example="analytic", min_length=1, says="`observation.irf`")
+    zenith_deg: Degrees | None = key(
+        None, "zenith angle, where responses of several are given", example="40 deg", unit="angle", alias="zenith",
+        ge=0, lt=90, says="none",
+    )  # fmt: skip
 
 
 class Energies(Section):
@@ -137,29 +143,32 @@ class EventObservation(Section):
     Attributes
     ----------
     instrument : ``ctao``
-    irf : name of a registered file, a path, or ``analytic``
-    pointings : list of `Pointing`
+    irf : name of a registered file, a path, or ``analytic``; list of `ZenithResponse`; None for those of a store
+    pointings : list of `Pointing`, empty for those that the headers of observed lists state
     reconstructed : `Reconstructed`
     true : `TrueAxes`
     psf_empty : ``nearest`` or ``one_degree``
-    events : GADF event lists, empty when events are simulated
+    events : GADF event lists, or an `EventStore`; empty when events are simulated
     """
 
     shorthands: ClassVar[tuple[dict[str, Any], ...]] = ()
 
     instrument: Literal["ctao"] = key(REQUIRED, "the instrument", example="ctao")
-    irf: str = key(
-        REQUIRED,
-        "instrument response: a registered file, a path, or `analytic` (an embedded toy, no files)",
+    irf: str | list[ZenithResponse] | None = key(
+        None,
+        "instrument response: a registered file, a path, or `analytic` (an embedded toy, no files); or a list of "
+        "responses of several zenith angles, between which tables are linear in the cosine",
         example="Prod5-South-20deg-AverageAz-14MSTs37SSTs.180000s-v0.1.fits.gz",
         min_length=1,
+        says="those of the pointings, or of the event store",
     )
     pointings: list[Pointing] = key(
-        REQUIRED,
+        None,
         "pointings with their live times",
         example=[{"lon": "0 deg", "lat": "0 deg", "time": "50 h"}],
-        min_length=1,
+        default_factory=list,
         max_length=1000,
+        says="those of the observed event lists",
     )
     reconstructed: Reconstructed = key(REQUIRED, "bins of reconstructed coordinates", example={})
     true: TrueAxes = key(None, "grid of true coordinates", example={"refine": 4}, default_factory=TrueAxes)
@@ -168,9 +177,9 @@ class EventObservation(Section):
         "what a PSF table says where it is empty: the next valid energy, or 1 deg as gammapy has it",
         example="one_degree",
     )
-    events: list[str] = key(
+    events: list[str] | EventStore = key(
         None,
-        "observed event lists (GADF FITS), one per pointing",
+        "observed event lists (GADF FITS), one per pointing, or a data store",
         example=["events_000.fits"],
         default_factory=list,
         says="simulated",
@@ -178,10 +187,5 @@ class EventObservation(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.events and len(self.events) != len(self.pointings):
-            raise fault(
-                "one event list per pointing",
-                "name as many files in events as there are pointings",
-                f"{len(self.events)} lists for {len(self.pointings)} pointings",
-            )
+        check_observed(self)
         return self

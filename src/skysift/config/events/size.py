@@ -34,21 +34,24 @@ def count_bins(analysis: EventAnalysis) -> tuple[int, int]:
     return axes.energy.points * pixels, math.ceil(axes.energy.points * _TRUE_PER_RECONSTRUCTED * fine)
 
 
-def event_memory_mb(analysis: EventAnalysis) -> int:
+def event_memory_mb(analysis: EventAnalysis, observed: int = 1) -> int:
     """Return the memory in MB of a step that holds all sources on the true grid, or the rows of a chunk."""
     seen, true = count_bins(analysis)
     columns = len(analysis.sources()) + _COPIES
     rows = (
         seen
         if analysis.model.binned
-        else max(analysis.expected_events(data) // analysis.chunk_count(data) for data in analysis.all_data())
+        else max(
+            analysis.expected_events(data, observed) // analysis.chunk_count(data, observed)
+            for data in analysis.all_data()
+        )
     )
     return _BASE_MB + math.ceil((8 * columns * (seen + true) + _BYTES_PER_ROW * len(analysis.sources()) * rows) / 1e6)
 
 
-def event_fit_minutes(analysis: EventAnalysis, fit: str) -> int:
+def event_fit_minutes(analysis: EventAnalysis, fit: str, observed: int = 1) -> int:
     """Return the wall time in minutes that one fit may take on one core, with a margin."""
-    rows = max(analysis.expected_events(data) for data in analysis.fit_data()[fit])
+    rows = max(analysis.expected_events(data, observed) for data in analysis.fit_data()[fit])
     if analysis.model.binned:
         rows = min(rows, count_bins(analysis)[0])
     free = sum(len(part.free) for part in analysis.model_of(fit).components.values())

@@ -26,6 +26,12 @@ _COLUMNS = {
     "true_energy": ("TeV", "true energy, NaN for background and where unknown"),
     "true_lon": ("deg", "true Galactic longitude, NaN for background and where unknown"),
     "true_lat": ("deg", "true Galactic latitude, NaN for background and where unknown"),
+    "time": ("s", "time since 2000-01-01 12:00 (TT), NaN where unknown"),
+}
+_NUMBERS = {
+    "pointing": "number of the pointing",
+    "component": "number of the component, -1 where unknown",
+    "event_id": "number of the event, as its list has it",
 }
 
 
@@ -44,6 +50,8 @@ class EventList:
     outside : events that fell outside the axes, by component (or ``observed``)
     truth : what they were drawn from: ``counts``, ``fractions``, ``norms``, ``parameters``, each by name
     warnings : what a reader of the results must know
+    event_id : (n,), as the list has it; by default numbered from 0
+    time : (n,), s; by default NaN, unknown
     """
 
     name: str
@@ -59,6 +67,15 @@ class EventList:
     outside: Mapping[str, int] = field(default_factory=dict)
     truth: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    event_id: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    time: Array = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        """Fill in what nobody stated."""
+        if len(self.event_id) != len(self.energy):
+            object.__setattr__(self, "event_id", np.arange(len(self.energy)))
+        if len(self.time) != len(self.energy):
+            object.__setattr__(self, "time", np.full(len(self.energy), np.nan))
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -67,7 +84,7 @@ class EventList:
     def rows(self, start: int, stop: int) -> EventList:
         """Return the events of some rows."""
         cut = slice(start, stop)
-        columns = {name: getattr(self, name)[cut] for name in (*_COLUMNS, "pointing", "component")}
+        columns = {name: getattr(self, name)[cut] for name in (*_COLUMNS, *_NUMBERS)}
         kept = {name: getattr(self, name) for name in ("components", "outside", "truth", "warnings")}
         return EventList(self.name, **columns, **kept)
 
@@ -75,8 +92,7 @@ class EventList:
 def write_events(path: Path, events: EventList, provenance: Provenance, attributes: Mapping[str, Any]) -> None:
     """Write events as a file of format ``events``; ``attributes`` say to which observation they belong."""
     datasets = {name: Dataset(getattr(events, name), unit, text, ("event",)) for name, (unit, text) in _COLUMNS.items()}
-    datasets["pointing"] = Dataset(events.pointing, "", "number of the pointing", ("event",))
-    datasets["component"] = Dataset(events.component, "", "number of the component, -1 where unknown", ("event",))
+    datasets |= {name: Dataset(getattr(events, name), "", text, ("event",)) for name, text in _NUMBERS.items()}
     own = {
         "data": events.name, "components": list(events.components), "outside": dict(events.outside),
         "truth": {name: dict(part) for name, part in events.truth.items()}, "warnings": list(events.warnings),
@@ -92,7 +108,7 @@ def read_events(path: Path) -> EventList:
     InputError : not such a file, or damaged
     """
     wanted: dict[str, Field] = {name: Field(unit, "f", 1) for name, (unit, _) in _COLUMNS.items()}
-    wanted |= {name: Field("", "i", 1) for name in ("pointing", "component")}
+    wanted |= {name: Field("", "i", 1) for name in _NUMBERS}
     file = read(path, format="events", wanted=wanted)
     own = file.attributes
     return EventList(

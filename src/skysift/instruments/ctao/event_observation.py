@@ -24,10 +24,23 @@ FORMAT = "event_observation"
 
 @dataclass(frozen=True)
 class ResponseFile:
-    """The response of one pointing: name as the configuration has it, and SHA-256."""
+    """The response of one pointing.
+
+    Parameters
+    ----------
+    name : as the configuration has it
+    sha256 : of its bytes
+    parts : names and weights of what it is a mixture of; by default itself
+    """
 
     name: str
     sha256: str
+    parts: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Fill in the parts."""
+        if not self.parts:
+            object.__setattr__(self, "parts", ((self.name, 1.0),))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +86,7 @@ def write_event_observation(path: Path, observation: EventObservation, provenanc
     attributes = {
         "responses": [response.name for response in observation.responses],
         "sha256": [response.sha256 for response in observation.responses],
+        "parts": [[list(part) for part in response.parts] for response in observation.responses],
         "lights": list(observation.lights),
         "psf_empty": observation.psf_empty,
         "warnings": list(observation.warnings),
@@ -95,7 +109,10 @@ def read_event_observation(path: Path) -> EventObservation:
         reconstructed=_axes(file, "reconstructed"),
         true=_axes(file, "true"),
         pointings=tuple(Pointing(*(float(value) for value in row)) for row in zip(*columns, strict=True)),
-        responses=tuple(ResponseFile(*pair) for pair in zip(own["responses"], own["sha256"], strict=True)),
+        responses=tuple(
+            ResponseFile(name, sha256, tuple((str(part), float(weight)) for part, weight in parts))
+            for name, sha256, parts in zip(own["responses"], own["sha256"], own["parts"], strict=True)
+        ),
         lights={
             name: Light(*(file[f"lights/{name}/{part}"] for part in ("cube", "points", "point_flux")))
             for name in own["lights"]

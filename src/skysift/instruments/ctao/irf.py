@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from numpy.typing import ArrayLike
 
@@ -19,13 +19,18 @@ from skysift.instruments.ctao.hdus import find_table
 from skysift.instruments.ctao.psf import PointSpread, containment_radius_deg
 from skysift.instruments.ctao.psf_reading import PSF_KINDS, EmptyRule, read_psf
 from skysift.instruments.ctao.tables import Array
-from skysift.storage.fits import Unit, card, scan_units
-from skysift.storage.provenance import digest_file
+from skysift.storage.fits import Unit, card, find_unit, scan_units
+from skysift.storage.provenance import digest_bytes, digest_file
 
-__all__ = ["READER_VERSION", "Irf", "read_irf"]
+if TYPE_CHECKING:
+    from skysift.instruments.ctao.store import StoredObservation
+
+__all__ = ["READER_VERSION", "TABLES", "Irf", "read_irf", "read_stored_irf"]
 
 #: Rises with every change of what a table means here; part of the digest of a response.
 READER_VERSION = 1
+#: Tables that a response is made of, as an index of a data store names them.
+TABLES = ("aeff", "psf", "edisp", "bkg")
 _TIME_IN_NAME = re.compile(r"\.(\d+)s[-.]")
 
 
@@ -133,19 +138,49 @@ def read_irf(path: str | Path, psf_empty: EmptyRule = "nearest") -> Irf:
     ------
     InputError : a table, column or unit is missing, axes are wrong or cannot be told apart, the file is damaged
     """
+    place = Path(path)
+    units = scan_units(place, "response")
+    origin = place.name, digest_file(place), _find_live_time(place, units)
+    return _assemble(origin, dict.fromkeys(TABLES, (place, units)), psf_empty)
+
+
+def read_stored_irf(observation: StoredObservation, psf_empty: EmptyRule = "nearest") -> Irf:
+    """Read the response of one observation of a data store, whose tables may lie in several files.
+
+    Parameters
+    ----------
+    observation : of `skysift.instruments.ctao.store.read_store`
+    psf_empty : what stands at PSF nodes without information, see `read_psf`
+
+    Raises
+    ------
+    InputError : as `read_irf`, and a table that the index does not have
+    """
+    found = {}
+    for kind in TABLES:
+        table = observation.table(kind)
+        found[kind] = table.place, [find_unit(scan_units(table.place, "response"), table.hdu, table.place)]
+    digests = [digest_file(place) for place in dict.fromkeys(place for place, _ in found.values())]
+    sha256 = digests[0] if len(digests) == 1 else digest_bytes("".join(digests).encode())
+    return _assemble((f"OBS_ID {observation.number}", sha256, None), found, psf_empty)
+
+
+def _assemble(
+    origin: tuple[str, str, float | None], tables: Mapping[str, tuple[Path, list[Unit]]], psf_empty: EmptyRule
+) -> Irf:
+    """Read each table from its file."""
     rules = get_args(EmptyRule)
     if psf_empty not in rules:
         raise InputError("response", "psf_empty", psf_empty, " or ".join(rules), nearest(psf_empty, rules))
-    place = Path(path)
-    units = scan_units(place, "response")
+    name, sha256, live_time_s = origin
     return Irf(
-        name=place.name,
-        sha256=digest_file(place),
-        live_time_s=_find_live_time(place, units),
-        area=read_area(find_table(place, units, ("AEFF_2D",), "effective area")),
-        psf_model=read_psf(find_table(place, units, PSF_KINDS, "point-spread function"), psf_empty),
-        energy_dispersion=read_dispersion(find_table(place, units, ("EDISP_2D",), "energy dispersion")),
-        background_model=read_background(find_table(place, units, BACKGROUND_KINDS, "background")),
+        name=name,
+        sha256=sha256,
+        live_time_s=live_time_s,
+        area=read_area(find_table(*tables["aeff"], ("AEFF_2D",), "effective area")),
+        psf_model=read_psf(find_table(*tables["psf"], PSF_KINDS, "point-spread function"), psf_empty),
+        energy_dispersion=read_dispersion(find_table(*tables["edisp"], ("EDISP_2D",), "energy dispersion")),
+        background_model=read_background(find_table(*tables["bkg"], BACKGROUND_KINDS, "background")),
         psf_empty=psf_empty,
     )
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from skysift.config import load_slice
 from skysift.instruments.ctao.event_observation import EventObservation, ResponseFile, write_event_observation
+from skysift.instruments.ctao.plan import plan_pointings
 from skysift.instruments.ctao.pointing import Axes, make_true_axes
+from skysift.instruments.ctao.response_source import name_response, open_response
 from skysift.models.events.lights import make_light, make_share
-from skysift.steps.events.sources import Finder, pointings_of, read_response_file, reconstructed_axes
+from skysift.steps.events.sources import Finder, reconstructed_axes
 from skysift.storage.hdf5 import check_writable, collect
 
 if TYPE_CHECKING:
     from skysift.config.events import EventComponent
     from skysift.config.events import EventObservation as Settings
     from skysift.instruments.ctao.irf import Irf
+    from skysift.instruments.ctao.pointing import Pointing
     from skysift.sky.light import Light
 
 __all__ = ["run"]
@@ -39,29 +43,32 @@ def run(config: Path, out: Path) -> None:
     check_writable(out)
     slice_ = load_slice(config, "events/observation")
     settings, find = slice_.observation, Finder(config)
-    names = [pointing.irf or settings.irf for pointing in settings.pointings]
-    responses = {name: read_response_file(name, settings.psf_empty, find) for name in dict.fromkeys(names)}
+    planned = plan_pointings(settings, find)
+    names = [name_response(part.response) for part in planned]
+    parts = {name: tuple(part.response) for name, part in zip(names, planned, strict=True)}
+    responses = {name: open_response(part, settings.psf_empty, find) for name, part in parts.items()}
+    pointings = tuple(part.pointing for part in planned)
     seen = reconstructed_axes(settings)
-    true = _true_axes(settings, list(responses.values()), seen)
+    true = _true_axes(settings, list(responses.values()), seen, pointings)
     observation = EventObservation(
         reconstructed=seen,
         true=true,
-        pointings=pointings_of(settings),
-        responses=tuple(ResponseFile(name, responses[name].sha256) for name in names),
+        pointings=pointings,
+        responses=tuple(ResponseFile(name, responses[name].sha256, parts[name]) for name in names),
         lights=_lights(slice_.sources, true, seen, find),
         psf_empty=settings.psf_empty,
-        warnings=tuple(_compare_times(settings, names, responses)),
+        warnings=tuple(_compare_times(pointings, names, responses)),
     )
     write_event_observation(out, observation, collect(slice_.run, slice_.seed, config.read_bytes(), find.used))
     for warning in observation.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def _true_axes(settings: Settings, responses: list[Irf], seen: Axes) -> Axes:
+def _true_axes(settings: Settings, responses: list[Irf], seen: Axes, pointings: Sequence[Pointing]) -> Axes:
     """Return the widest axes that any of the responses asks for."""
     margin: float | Literal["auto"] = "auto" if settings.true.margin_deg is None else settings.true.margin_deg
     refine: int | Literal["auto"] = settings.true.refine or "auto"
-    asked = [make_true_axes(irf, seen, pointings_of(settings), margin, refine) for irf in responses]
+    asked = [make_true_axes(irf, seen, pointings, margin, refine) for irf in responses]
     energy = max((axes.energy for axes in asked), key=lambda axis: float(axis.edges_tev[-1] / axis.edges_tev[0]))
     return Axes(energy, max((axes.grid for axes in asked), key=lambda grid: grid.size))
 
@@ -79,14 +86,14 @@ def _lights(sources: dict[str, EventComponent], true: Axes, seen: Axes, find: Fi
     return lights
 
 
-def _compare_times(settings: Settings, names: list[str], responses: dict[str, Irf]) -> list[str]:
+def _compare_times(pointings: Sequence[Pointing], names: list[str], responses: dict[str, Irf]) -> list[str]:
     """Say where a response was made for another live time than the pointing has."""
     warnings = []
-    for number, (pointing, name) in enumerate(zip(settings.pointings, names, strict=True)):
+    for number, (pointing, name) in enumerate(zip(pointings, names, strict=True)):
         stated = responses[name].live_time_s
-        if stated is not None and abs(pointing.time_s / stated - 1) > LIVE_TIME_TOLERANCE:
+        if stated is not None and abs(pointing.live_time_s / stated - 1) > LIVE_TIME_TOLERANCE:
             warnings.append(
-                f"pointing {number} lasts {pointing.time_s / 3600:g} h, its response {name} was made for "
+                f"pointing {number} lasts {pointing.live_time_s / 3600:g} h, its response {name} was made for "
                 f"{stated / 3600:g} h: cuts depend on the time"
             )
     return warnings

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from skysift.errors import InputError
 from skysift.geometry import EnergyAxis, LonLatGrid
-from skysift.instruments.ctao.analytic import analytic_irf
-from skysift.instruments.ctao.irf import read_irf
-from skysift.instruments.ctao.pointing import Axes, Pointing
+from skysift.instruments.ctao.files import Finder
+from skysift.instruments.ctao.pointing import Axes
 from skysift.instruments.ctao.response_file import read_response
-from skysift.storage import registry
+from skysift.instruments.ctao.response_source import open_response
 
 if TYPE_CHECKING:
     from skysift.config.events import EventObservation as Settings
@@ -25,49 +24,7 @@ if TYPE_CHECKING:
     from skysift.instruments.ctao.irf import Irf
     from skysift.instruments.ctao.response import Response
 
-__all__ = ["ANALYTIC", "Finder", "open_responses", "pointings_of", "read_response_file", "read_responses",
-           "reconstructed_axes"]  # fmt: skip
-
-ANALYTIC = "analytic"
-#: Files that stand for a kind of source when the configuration names none.
-OWN_FILES = {"catalogue": "ctao/hgps_catalog_v1.fits.gz", "diffuse": "ctao/gll_iem_v06_gc.fits.gz"}
-
-
-class Finder:
-    """Finds files by path, or by their name in the registry, and remembers which were used."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.used: list[Path] = []
-
-    def __call__(self, name: str | None, role: str) -> Path:
-        """Return where a file lies; without a name that of its role.
-
-        Raises
-        ------
-        InputError : it is nowhere, with what to do
-        """
-        wanted = OWN_FILES[role] if name is None else name
-        path = Path(wanted)
-        if not path.is_file():
-            known = {entry.file: entry for entry in registry.entries("ctao")}
-            short = wanted.rpartition("/")[2]
-            if short not in known or (name is not None and "/" in name):
-                raise InputError(
-                    self.place, role, wanted, "an existing file, or the name of a registered one",
-                    "correct the path; `skysift data list` shows the registered files",
-                )  # fmt: skip
-            path = registry.locate(known[short])
-        if path not in self.used:
-            self.used.append(path)
-        return path
-
-
-def read_response_file(name: str, psf_empty: str, find: Finder) -> Irf:
-    """Return the response of this name: the analytic one, or that of a file."""
-    if name == ANALYTIC:
-        return analytic_irf()
-    return read_irf(find(name, "irf"), "one_degree" if psf_empty == "one_degree" else "nearest")
+__all__ = ["Finder", "open_responses", "read_responses", "reconstructed_axes"]
 
 
 def open_responses(observation: EventObservation, place: Path) -> list[Irf]:
@@ -80,7 +37,7 @@ def open_responses(observation: EventObservation, place: Path) -> list[Irf]:
     find, opened = Finder(place), {}
     for response in observation.responses:
         if response.name not in opened:
-            irf = read_response_file(response.name, observation.psf_empty, find)
+            irf = open_response(response.parts, observation.psf_empty, find)
             if irf.sha256 != response.sha256:
                 raise InputError(
                     place, "irf", f"{response.name}, sha256 {irf.sha256[:12]}", f"sha256 {response.sha256[:12]}",
@@ -107,11 +64,6 @@ def read_responses(paths: Sequence[Path], irfs: Sequence[Irf], observation: Even
             )
         responses.append(own)
     return responses
-
-
-def pointings_of(settings: Settings) -> tuple[Pointing, ...]:
-    """Return the pointings of a configuration."""
-    return tuple(Pointing(pointing.lon_deg, pointing.lat_deg, pointing.time_s) for pointing in settings.pointings)
 
 
 def reconstructed_axes(settings: Settings) -> Axes:
