@@ -113,6 +113,8 @@ THREADS = click.Option(
 )
 OUT = _option("--out", WritablePath(), "The file to write; it appears whole or not at all.")
 OUT_DIR = _option("--out-dir", WritablePath(folder=True), "The folder to write to.")
+POSTERIORS = click.Argument(["posteriors"], nargs=-1, required=True, type=ReadableFile())
+TABLE_OUT = click.Option(["--out"], type=WritablePath(), help="A table to write as well (CSV).")
 FILES = click.Argument(["files"], nargs=-1, required=True, type=ReadableFile())
 NAMES = click.Argument(["names"], nargs=-1)
 WRITE = click.Option(["--write"], is_flag=True, help="Write them in place of comparing; run in the repository.")
@@ -249,6 +251,13 @@ COMMANDS = (
         [CONFIG, RUN, OUT_DIR],
         """skysift tables --config results/R/config/report.yaml --run results/R \\
            --out-dir results/R/tables""",
+    ),
+    _command(
+        "compare",
+        "Set fits of the same data beside the first one.",
+        [POSTERIORS, TABLE_OUT],
+        """skysift compare results/R/fits/hmc/observed.nc results/R/fits/mvn/observed.nc \\
+           --out compared.csv""",
     ),
     _command(
         "report",

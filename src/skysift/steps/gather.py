@@ -27,6 +27,7 @@ __all__ = [
     "find_prior",
     "find_truth",
     "gather_fits",
+    "read_record",
     "set_of",
 ]
 
@@ -116,14 +117,15 @@ def gather_fits(run_dir: Path, settings: AnyReportSlice) -> list[FitRecord]:
     for fit, names in settings.fits.items():
         variants = [fit, fit + SIDEBANDS] if fit in settings.sideband_fits else [fit]
         records += [
-            _read_record(run_dir / "fits" / variant / f"{data}.nc", variant, data, fit in settings.tempered)
+            read_record(run_dir / "fits" / variant / f"{data}.nc", variant, data, fit in settings.tempered)
             for variant in variants
             for data in names
         ]
     return records
 
 
-def _read_record(path: Path, fit: str, data: str, is_tempered: bool) -> FitRecord:
+def read_record(path: Path, fit: str, data: str, is_tempered: bool = False) -> FitRecord:
+    """Read one posterior under the names of its fit and data; what prevents that is the record's ``problem``."""
     if not path.exists():
         return FitRecord(
             fit, data, "no posterior: the fit failed, was stopped, or has not run", is_tempered=is_tempered

@@ -1,0 +1,76 @@
+"""Fits beside each other: shifts, widths and evidences are those of the draws; other data are refused."""
+
+import math
+
+import numpy as np
+import pytest
+
+from skysift.errors import InputError
+from skysift.steps import compare
+from skysift.storage.posterior import Posterior, Variable, write_posterior
+from skysift.storage.tables import read_table
+
+
+def make(folder, fit, mean, sd, log_z=None, data="sky-000", digest="a" * 64, name="gce_norm"):
+    draws = np.random.default_rng(7).normal(size=(4, 500))
+    draws = mean + sd * (draws - draws.mean()) / draws.std(ddof=1)
+    posterior = Posterior(
+        variables={name: Variable(draws, ""), "gce_counts": Variable(100 * draws, "ct")},
+        log_z=log_z,
+        log_z_error=None if log_z is None else 0.3,
+        cost={"cpu_s": 2.0},
+        attributes={"fit": fit, "data": data},
+        provenance={"inputs": {f"{data}.h5": digest}},
+    )
+    path = folder / fit / f"{data}.nc"
+    write_posterior(path, posterior)
+    return path
+
+
+def test_shift_ratio_and_evidence_are_those_of_the_draws(tmp_path, capsys):
+    paths = [make(tmp_path, "chains", 1.0, 0.2, -100.0), make(tmp_path, "guide", 1.1, 0.1, -98.5)]
+    compare.run(paths, tmp_path / "compared.csv")
+    rows = read_table(tmp_path / "compared.csv")
+    norm = next(row for row in rows if (row["parameter"], row["fit"]) == ("gce_norm", "guide"))
+    assert float(norm["shift_sd"]) == pytest.approx(0.5, abs=1e-6)
+    assert float(norm["sd_ratio"]) == pytest.approx(0.5, abs=1e-6)
+    assert float(norm["shift_error_sd"]) == pytest.approx(math.sqrt(1.25 / 2000), rel=0.2)
+    evidence = next(row for row in rows if (row["parameter"], row["fit"]) == ("ln Z", "guide"))
+    assert float(evidence["log_z_difference"]) == pytest.approx(1.5)
+    assert float(evidence["log_z_difference_error"]) == pytest.approx(0.3 * math.sqrt(2))
+    shown = capsys.readouterr().out
+    assert "+0.50" in shown
+    assert "+1.50 ± 0.42 nats" in shown
+    assert "gce_counts" not in shown, "follows from the norm: in the table only"
+    assert any(row["parameter"] == "gce_counts" for row in rows)
+
+
+def test_fits_of_a_real_run_stand_beside_each_other(fabricated, tmp_path):
+    fits = fabricated.folder / "fits"
+    compare.run([fits / name / "simulated-000.nc" for name in ("gp", "mvn", "rigid")], tmp_path / "compared.csv")
+    rows = read_table(tmp_path / "compared.csv")
+    assert {row["fit"] for row in rows if row["parameter"] == "gce_norm"} == {"gp", "mvn", "rigid"}
+    assert not [row for row in rows if "field" in row["parameter"]]
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_is_written(tmp_path):
+    first, out = make(tmp_path, "chains", 1.0, 0.2), tmp_path / "compared.csv"
+    broken = tmp_path / "broken" / "sky-000.nc"
+    broken.parent.mkdir()
+    broken.write_bytes(b"not a posterior")
+    for others, field, found in [
+        ([], "posteriors", "1 file"),
+        ([make(tmp_path, "later", 1.0, 0.2, data="sky-001")], "data", "sky-001"),
+        ([make(tmp_path, "redrawn", 1.0, 0.2, digest="b" * 64)], "data", "bbbbbbbbbbbb"),
+        ([make(tmp_path, "disk", 1.0, 0.2, name="disk_norm")], None, None),
+        ([broken], "posterior", "sky-000.nc"),
+    ]:
+        if field is None:
+            compare.run([first, *others], out)  # they share counts
+            out.unlink()
+            continue
+        with pytest.raises(InputError) as caught:
+            compare.run([first, *others], out)
+        assert caught.value.field == field
+        assert found in caught.value.found
+        assert not out.exists()
