@@ -108,14 +108,36 @@ def test_count_of_jobs_of_events_by_hand(checkout, events):
     assert checkout.plan("--configfile", events) == EVENTS
 
 
-def test_observed_events_in_place_of_simulated_ones(checkout, events):
+def write_list(path, rows):
+    """An event list that says in its header all that a plan needs."""
+    import numpy as np
+    from astropy.io import fits
+
+    table = fits.BinTableHDU.from_columns([fits.Column("X", "B", array=np.zeros(rows, np.uint8))], name="EVENTS")
+    table.header.update(RA_PNT=266.4, DEC_PNT=-28.9, LIVETIME=180000.0)
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
+
+
+def test_observed_events_are_planned_from_the_headers_of_their_lists(checkout, events):
     checkout.edit(events, "simulate: {replicates: 2, events: {background: 60, diffuse: 40}}\n", "")
-    checkout.edit(events, "  irf: analytic\n", "  irf: analytic\n  events: [a.fits, b.fits]\n")
+    checkout.edit(events, "chunks: 3\n", "")
+    checkout.edit(events, "  components:\n", "  binned: false\n  components:\n")
+    checkout.edit(events, "  irf: analytic\n", "  irf: analytic\n  events: [a.fits, b.fits.gz]\n")
+    done = checkout.snakemake("-n", "--configfile", events)
+    assert done.returncode == 2
+    assert "a.fits" in done.stderr
+    assert "Traceback" not in done.stderr
+    write_list(checkout.folder / "a.fits", 1_800_000)
+    write_list(checkout.folder / "b.fits.gz", 700_000)
     plan = checkout.plan("--configfile", events)
     assert "simulate" not in plan
-    assert {rule: plan[rule] for rule in ("observe", "marginalise", "gather", "fit")} == {
-        "observe": 1, "marginalise": 3, "gather": 1, "fit": 2,
+    assert {rule: plan[rule] for rule in ("observe", "response", "marginalise", "gather", "fit")} == {
+        "observe": 1, "response": 2, "marginalise": 3, "gather": 1, "fit": 2,
     }  # fmt: skip
+    # without pointings in the configuration those of the lists: here twice the same
+    text = events.read_text()
+    events.write_text("".join(line for line in text.splitlines(True) if "pointings:" not in line))
+    assert checkout.plan("--configfile", events)["response"] == 1
 
 
 def test_missing_response_file_is_told_before_any_job(checkout, events):

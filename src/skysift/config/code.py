@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "diagnose": (*_BASE, *_MODEL, *_RECIPE, "diagnostics"),
     "sidebands": (*_BASE, *_MODEL, "inference", "steps/device.py"),
     "events/prepare": (*_BASE, *_RESPONSE, "models"),
-    "events/observe": (*_BASE, "geometry", "sky", "instruments"),
+    "events/observe": (*_BASE, *_RESPONSE),
     "events/simulate": (*_BASE, *_EVENTS),
     "events/marginalise": (*_BASE, *_RESPONSE, *_DENSITY),
     "events/gather": (*_BASE, "geometry", "sky", *_DENSITY),
