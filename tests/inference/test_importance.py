@@ -128,3 +128,56 @@ def test_an_unknowing_likelihood_has_unit_evidence(seed):
     proposal = Proposal.at(torch.zeros(size).double(), 1.3 * torch.eye(size).double(), model.parameters)
     found = weigh(Target(model), proposal, 8000, torch.Generator().manual_seed(seed))
     assert abs(found.log_z) < 5.0 * found.log_z_error + 1e-12
+
+
+class Tail:
+    """A narrow mode and a wide tail to one side in the first number, a Gaussian in the second: log Z is 0."""
+
+    parameters = Parameters([Parameter("x", Normal(0.0, 1.0)), Parameter("y", Normal(0.0, 1.0))])
+    mean, sd = 1.0, math.sqrt(0.5 * (0.09 + 2.25) + 1.0)
+
+    def log_likelihood(self, values):
+        x = values["x"]
+        parts = [-0.5 * ((x - at) / sd) ** 2 - math.log(2 * sd) for at, sd in ((0.0, 0.3), (2.0, 1.5))]
+        return torch.logaddexp(*parts) + 0.5 * x**2
+
+    def expected(self, values):
+        return values["x"][:, None]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_density_at_a_point_is_that_of_a_draw(order):
+    proposal, _, _ = place(order)
+    z, log_q = proposal.draw(50, torch.Generator().manual_seed(2))
+    torch.testing.assert_close(proposal.log_density(z), log_q, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.statistics
+def test_rounds_find_the_tail_that_the_mode_does_not_show(seed):
+    """Eight scatters of the mean and sd over seeds, four draws in ten being worth it; one round has a few draws there."""
+    target = Target(Tail())
+    proposal = Proposal.at(torch.zeros(2).double(), torch.diag(torch.tensor([0.3, 1.0]).double()), Tail.parameters)
+
+    def look(rounds):
+        found = weigh(target, proposal, 2000, torch.Generator().manual_seed(seed), rounds)
+        weights = torch.softmax(found.log_weights, 0)
+        x = found.draws[:, 0]
+        mean = float(weights @ x)
+        return found, mean, float((weights @ (x - mean) ** 2).sqrt())
+
+    found, mean, sd = look(4)
+    assert len(found.draws) > 2000
+    assert found.ess_fraction > 0.4
+    assert abs(found.log_z) < 0.1
+    assert abs(mean - Tail.mean) < 8 * Tail.sd / 3000**0.5
+    assert sd == pytest.approx(Tail.sd, rel=0.15)
+    alone, _, _ = look(1)
+    assert len(alone.draws) == 2000
+    assert alone.k_hat > 0.5
+
+
+def test_good_draws_are_left_alone(seed):
+    model = Gaussian(2)
+    proposal = Proposal.at(model.mean, torch.linalg.cholesky(model.covariance), model.parameters)
+    found = weigh(Target(model), proposal, 500, torch.Generator().manual_seed(seed), 4)
+    assert len(found.draws) == 500

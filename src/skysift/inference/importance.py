@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from skysift.inference.engine import Check
+from skysift.inference.result import factorise_covariance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Proposal", "Weighted", "weigh"]
 
 FREEDOM = 5.0
+#: Draws worth less than this share of their number, or with a heavier tail, are followed by draws from a better place.
+ENOUGH_ESS, ENOUGH_K_HAT = 0.5, 0.5
+MOST_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,16 @@ class Proposal:
         z[:, self.many] += x @ self.cross.T + rest @ self.second.T
         return z, log_q
 
+    def log_density(self, z: Tensor) -> Tensor:
+        """Return the log density of the heavy-tailed proposal at points (n, d), (n,)."""
+        away = (z - self.mode).T
+        x = torch.linalg.solve_triangular(self.first, away[self.few], upper=False)
+        rest = torch.linalg.solve_triangular(self.second, away[self.many] - self.cross @ x, upper=False)
+        volume = self.first.diagonal().log().sum() + self.second.diagonal().log().sum()
+        gaussian = -0.5 * rest.square().sum(0) - 0.5 * len(self.many) * math.log(2 * math.pi)
+        student = _log_student(x.square().sum(0), len(self.few)) if len(self.few) else 0.0
+        return gaussian + student - volume
+
     def _noise(self, count: int, size: int, generator: torch.Generator) -> Tensor:
         return torch.randn(count, size, generator=generator, dtype=self.mode.dtype, device=self.mode.device)
 
@@ -111,19 +125,53 @@ def _log_student(square: Tensor, n: int) -> Tensor:
     return constant - 0.5 * (FREEDOM + n) * torch.log1p(square / FREEDOM)
 
 
-def weigh(target: Target, proposal: Proposal, count: int, generator: torch.Generator) -> Weighted:
-    """Return weighted draws of the target: log Z is the log of the mean weight."""
+def weigh(target: Target, proposal: Proposal, count: int, generator: torch.Generator, rounds: int = 1) -> Weighted:
+    r"""Return weighted draws of the target: log Z is the log of the mean weight.
+
+    Where a posterior has tails that a Student-t at its mode misses, as that of a mass whose source is faint, the first
+    draws are worth little. Then a Student-t with their weighted mean and covariance follows, and so on; every draw is
+    weighed by the mean of all proposals,
+
+    .. math:: w_i = \frac{\pi(z_i)}{\frac1R \sum_r q_r(z_i)}
+
+    Parameters
+    ----------
+    target : log density
+    proposal : the first one
+    count : draws of each round
+    generator : random numbers
+    rounds : at most so many; a proposal with a field has one, its covariance is not for draws to find
+
+    References
+    ----------
+    Cornuet, Marin, Mira and Robert (2012), Scandinavian Journal of Statistics 39, 798
+    """
     from skysift.inference.psis import smooth_weights
 
+    proposals = [proposal]
     z, log_q = proposal.draw(count, generator)
-    log_weights = target.log_density(z) - log_q
-    smoothed = smooth_weights(log_weights)
+    density = target.log_density(z)
+    smoothed = smooth_weights(density - log_q)
+    for _ in range(0 if len(proposal.many) else rounds - 1):
+        if smoothed.ess >= ENOUGH_ESS * len(z) and smoothed.k_hat < ENOUGH_K_HAT:
+            break
+        proposals.append(_follow(z, smoothed.log_weights, proposal))
+        drawn, _ = proposals[-1].draw(count, generator)
+        z, density = torch.cat([z, drawn]), torch.cat([density, target.log_density(drawn)])
+        log_q = torch.stack([one.log_density(z) for one in proposals]).logsumexp(0) - math.log(len(proposals))
+        smoothed = smooth_weights(density - log_q)
     return Weighted(
         z,
-        log_weights,
+        density - log_q,
         smoothed.log_mean,
         smoothed.log_mean_error,
         smoothed.k_hat,
-        smoothed.ess / count,
+        smoothed.ess / len(z),
         smoothed.largest,
     )
+
+
+def _follow(z: Tensor, log_weights: Tensor, before: Proposal) -> Proposal:
+    """Return the proposal with the weighted mean and covariance of draws (n, d), all of them few."""
+    weights = log_weights.exp()
+    return Proposal(weights @ z, before.few, before.many, factorise_covariance(z, weights), before.cross, before.second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import torch
 from skysift.contract import hook
 from skysift.inference.engine import Check, Result
 from skysift.inference.hyper import Node, Quadrature, integrate, laplace_log_z
-from skysift.inference.importance import Proposal, Weighted, weigh
+from skysift.inference.importance import MOST_ROUNDS, Proposal, Weighted, weigh
 from skysift.inference.newton import Optimum, climb, expand, factorise_information
 from skysift.inference.target import Target
 
@@ -26,7 +27,10 @@ __all__ = ["Settings", "find_start", "optimum_checks", "run", "settle"]
 
 @dataclass(frozen=True)
 class Settings:
-    """``draws`` stored; ``importance`` draws per node (0: none); ``observed`` information instead of expected."""
+    """``draws`` stored; ``importance`` draws per node (0: none); ``observed`` information instead of expected.
+
+    Draws are taken in up to four rounds, each from a better proposal, where one is worth too little.
+    """
 
     draws: int = 4000
     importance: int = 2000
@@ -161,13 +165,14 @@ def node_traces(quadrature: Quadrature) -> dict[str, Tensor]:
 def _weigh(node: Node, settings: Settings, stream: Stream) -> Weighted:
     proposal = Proposal.at(node.optimum.z, node.optimum.covariance_factor, node.model.parameters)
     target = Target(node.model, device=stream.device)
-    return weigh(target, proposal, settings.importance, stream.generator("importance"))
+    return weigh(target, proposal, settings.importance, stream.generator("importance"), MOST_ROUNDS)
 
 
 def _gather(pieces: list[Weighted], weights: Tensor, quadrature: Quadrature) -> tuple[Tensor, Tensor, Tensor]:
     """Join weighted draws of all nodes: each node's draws carry its weight among nodes."""
+    least = min(len(piece.draws) for piece in pieces)
     logs = [
-        piece.log_weights - node.log_z + weight.log()
+        piece.log_weights - node.log_z + weight.log() + math.log(least / len(piece.draws))
         for piece, node, weight in zip(pieces, quadrature.nodes, weights, strict=True)
     ]
     variant = torch.cat([torch.full((len(log),), k) for k, log in enumerate(logs)])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skysift.config import load_slice
 from skysift.errors import InputError
@@ -11,8 +12,10 @@ from skysift.instruments.ctao.background_counts import integrate_background
 from skysift.instruments.ctao.event_list import write_events
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.instruments.ctao.simulation import Numbers, simulate_events
+from skysift.models.events.fields import make_field
 from skysift.models.events.lights import make_light
 from skysift.models.events.parameters import middle_of, short_values
+from skysift.models.events.prediction import light_at
 from skysift.steps.events.sources import Finder, open_responses
 from skysift.storage.hdf5 import check_writable, collect
 from skysift.streams import numpy_stream
@@ -21,9 +24,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from skysift.config.events.simulate import EventSet
+    from skysift.config.events.slices import EventSimulateSlice
+    from skysift.instruments.ctao.event_list import EventList
+    from skysift.instruments.ctao.event_observation import EventObservation
+    from skysift.instruments.ctao.irf import Irf
     from skysift.sky.light import Light
 
-__all__ = ["run"]
+__all__ = ["draw_events", "run"]
 
 
 def run(config: Path, observation: Path, data: str, out: Path) -> None:
@@ -47,7 +54,29 @@ def run(config: Path, observation: Path, data: str, out: Path) -> None:
         raise InputError(config, "--data", data, wanted, "correct the name, or take the slice of its set")
     looked_at = read_event_observation(observation)
     irfs, find = open_responses(looked_at, observation), Finder(config)
-    truth = middle_of(settings.components) | settings.events.parameters
+    events = draw_events(settings, looked_at, irfs, find, data)
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, *find.used])
+    write_events(out, events, provenance, {"responses": [response.sha256 for response in looked_at.responses]})
+
+
+def draw_events(
+    settings: EventSimulateSlice, looked_at: EventObservation, irfs: Sequence[Irf], find: Finder, data: str
+) -> EventList:
+    """Return the event list of one data set.
+
+    Parameters
+    ----------
+    settings : of its set
+    looked_at : axes, pointings and lights
+    irfs : response of each pointing
+    find : where files of spectra are
+    data : its name, from which its random streams are derived
+    """
+
+    def streams(*names: str) -> np.random.Generator:
+        return numpy_stream(settings.seed, "simulate", data, *names)
+
+    truth: dict[str, Any] = middle_of(settings.components) | settings.events.parameters
     lights: dict[str, Light | None] = {}
     for name, component in settings.components.items():
         if component.sky is None:
@@ -57,16 +86,14 @@ def run(config: Path, observation: Path, data: str, out: Path) -> None:
             lights[name] = make_light(component, looked_at.true, looked_at.reconstructed.grid, find, values)
         else:
             lights[name] = looked_at.lights[name]
-
-    def streams(*names: str) -> np.random.Generator:
-        return numpy_stream(settings.seed, "simulate", data, *names)
-
+        if component.modulate and settings.events.modulate:
+            field = make_field(component.modulate, looked_at.true.grid)
+            truth[f"{name}_field"] = streams("field", name).standard_normal((field.shape[1],)).tolist()
+            lights[name] = light_at(name, component, lights[name], truth, looked_at, find)
     pairs = zip(irfs, looked_at.pointings, strict=True)
     rates = [integrate_background(irf, looked_at.reconstructed, pointing) for irf, pointing in pairs]
     numbers = _numbers(settings.events, list(settings.components))
-    events = simulate_events(data, looked_at, irfs, lights, rates, numbers, streams, truth)
-    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, *find.used])
-    write_events(out, events, provenance, {"responses": [response.sha256 for response in looked_at.responses]})
+    return simulate_events(data, looked_at, irfs, lights, rates, numbers, streams, truth)
 
 
 def _numbers(events: EventSet, components: list[str]) -> Numbers:
