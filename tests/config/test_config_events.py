@@ -1,6 +1,7 @@
 """Configurations of event analyses: shorthands, sources, chunks, slices, and everything that contradicts itself."""
 
 import copy
+import math
 
 import pytest
 
@@ -187,7 +188,75 @@ def test_report_knows_what_was_drawn():
     assert truth({"events": "physical", "truth": {"source": 0}}) == {"diffuse": 1, "source": 0, "background": 1}
 
 
+def test_discrete_normalisation_implies_the_rest_and_each_part_is_free():
+    observation = resolve(changed(observation__normalise="discrete")).observation
+    assert (observation.psf_empty, observation.background) == ("one_degree", "smeared")
+    assert observation.window.limits == (1.0, 1.3, 1.3)
+    own = {
+        "observation__normalise": "discrete", "observation__psf_empty": "nearest",
+        "observation__background": "instrument", "observation__window": {"lat": "2 deg"},
+    }  # fmt: skip
+    observation = resolve(changed(**own)).observation
+    assert (observation.psf_empty, observation.background) == ("nearest", "instrument")
+    assert observation.window.limits == (math.inf, math.inf, 2.0)
+    whole = resolve(changed(observation__normalise="discrete", observation__window="none"))
+    assert whole.observation.window.limits == (math.inf, math.inf, math.inf)
+    verify_round_trip(whole)
+    plain = resolve(changed(observation__background="smeared", observation__psf_empty="one_degree")).observation
+    assert (plain.normalise, plain.window, plain.background) == ("integrated", None, "smeared")
+
+
 FAULTS = {
+    "window of volumes": ({"observation__window": {"energy": 1}}, "observation", "window with normalise: integrated"),
+    "finer points": (
+        {"observation__normalise": "discrete", "observation__true": {"refine": 2}}, "observation",
+        "true with normalise: discrete",
+    ),
+    "window of words": (
+        {"observation__normalise": "discrete", "observation__window": "all"}, "observation.window", "window: none",
+    ),
+    "window of nothing": (
+        {"observation__normalise": "discrete", "observation__window": {"lon": "0 deg"}}, "observation.window.lon",
+        "greater than 0",
+    ),
+    "unknown normalisation": ({"observation__normalise": "discret"}, "observation.normalise", "'discrete'"),
+    "absolute numbers of points": (
+        {"observation__normalise": "discrete", "model__likelihood": "extended",
+         "model__components__diffuse__norm": {"uniform": [0, 2]}, "model__components__source__norm": 1,
+         "model__components__background__norm": 1},
+        "model.likelihood", "observation.normalise: discrete",
+    ),
+    "physical numbers of points": (
+        {"observation__normalise": "discrete", "simulate": {"events": "physical"}}, "simulate.events",
+        "observation.normalise: discrete",
+    ),
+    "source twice": ({"model__components__x": {"sky": "hgps", "sources": ["a", "b", "a"]}}, "model.components.x",
+                     "'a' twice"),
+    "source of two": (
+        {"model__components__x": {"sky": "hgps", "sources": ["a"]},
+         "model__components__y": {"sky": "hgps", "sources": ["b", "a"]}},
+        "model.components.y.sources", "a, as in x",
+    ),
+    "source of all": (
+        {"model__components__x": {"sky": "hgps"}, "model__components__y": {"sky": "hgps", "sources": ["b"]}},
+        "model.components.y.sources", "b, as in x",
+    ),
+    "all sources of all": (
+        {"model__components__x": {"sky": "hgps", "sources": ["b"]}, "model__components__y": {"sky": "hgps"}},
+        "model.components.y.sources", "every source, as in x",
+    ),
+    "outliers that are drawn": (
+        {"model__components__x": {"instrument": "outlier"}, "simulate__events": {"x": 5}}, "simulate.events.x",
+        "outliers",
+    ),
+    "order of a point": (
+        {"model__components__x": {**POINT, "ordering": "ring"}}, "model.components.x", "ordering is given",
+    ),
+    "events of no component": ({"simulate__events": {}}, "simulate", "one component or more"),
+    "fewer than no events": ({"simulate__events": {"source": -1}}, "simulate.events.source", "greater than 0"),
+    "events in words": ({"simulate__events": {"source": "many"}}, "simulate.events.source", "a finite number"),
+    "events of a kind that is none": ({"simulate": {"events": "physicall"}}, "simulate.events", "did you mean 'phys"),
+    "events as a list": ({"simulate": {"events": [1, 2]}}, "simulate.events", "or physical"),
     "no events at all": ({"simulate": MISSING}, "simulate", "observation.events"),
     "unknown set": ({"fits__x": {"sequence": ["laplace"], "data": ["simulatd"]}}, "fits.x.data[0]", "'simulated'"),
     "pattern of nothing": (
@@ -274,7 +343,7 @@ FAULTS = {
         {"model__components__source": {**POINT, "sky": "shell", "size": "0.2 deg", "inner": "0.3 deg"}},
         "model.components.source", "inner 0.3 deg, size 0.2 deg",
     ),
-    "no file": ({"model__components__x": {"sky": "template", "spectrum": {"index": 2}}}, "model.components.x", "file"),
+    "no file": ({"model__components__x": {"sky": "template"}}, "model.components.x", "file"),
     "spectrum of a catalogue": (
         {"model__components__x": {"sky": "hgps", "spectrum": {"index": 2}}}, "model.components.x", "spectrum is given",
     ),
@@ -375,4 +444,5 @@ def test_a_fault_is_refused_and_named(name):
     fields = [error.field.replace("(top level)", "") for error in caught.value.errors]
     assert any(found.startswith(field) for found in fields) if field else "" in fields, text
     assert words in text
+    assert len({error.field for error in caught.value.errors}) == len(caught.value.errors), "a fault is told twice"
     assert caught.value.exit_code == 2

@@ -11,17 +11,10 @@ from skysift.geometry.grids import LonLatGrid
 from skysift.geometry.healpix import pixel_vectors
 from skysift.geometry.sphere import lonlat_deg
 from skysift.sky.diffuse import GAGGERO_NORM, SyntheticDiffuse, fermi_shape, mean_one, synthetic_diffuse
+from skysift.sky.map_cubes import band_integral, energies_tev, integrate_cube
 from skysift.sky.plate_maps import PlateMap
-from skysift.sky.template_maps import (
-    ProjectedMap,
-    band_integral,
-    energies_tev,
-    integrate_cube,
-    integrate_samples,
-    interpret_healpix,
-    interpret_image,
-    share_of_map,
-)
+from skysift.sky.sky_maps import ProjectedMap, integrate_samples, share_of_pixels
+from skysift.sky.template_maps import interpret_healpix, interpret_image
 from skysift.storage.sky_files import read_fits_image, read_hdf5_map
 
 GRID = LonLatGrid.from_step(-2.8, 2.8, -2.8, 2.8, 0.4)
@@ -145,12 +138,14 @@ def test_cube_is_integrated_in_energy_and_unit():
             energies_tev(given, unit, "made")
 
 
-def test_shares_of_a_template_sum_to_one_in_the_window():
-    assert share_of_map(plate(), GRID).sum() == pytest.approx(1.0)
-    inner = LonLatGrid.from_step(-1.2, 1.2, -1.2, 1.2, 0.4)
-    assert share_of_map(plate(), GRID, inner).sum() > 2
-    with pytest.raises(InputError, match="values"):
-        share_of_map(interpret_image(Image(np.full((31, 41), -1.0), plate_cards())), GRID)
+def test_shares_of_a_template_sum_to_one_in_the_field():
+    pixels = plate().integrate(GRID)
+    shares = share_of_pixels(pixels, "made")
+    assert shares.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(shares[1:] / shares[:-1], pixels[1:] / pixels[:-1], rtol=1e-12)
+    for wrong in (-pixels, 0 * pixels):
+        with pytest.raises(InputError, match="values"):
+            share_of_pixels(wrong, "made")
     with pytest.raises(InputError, match="finite"):
         interpret_image(Image(np.full((31, 41), np.nan), plate_cards()))
     with pytest.raises(InputError, match=r"CTYPE1|WCS"):

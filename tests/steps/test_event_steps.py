@@ -247,7 +247,9 @@ def test_a_response_file_that_changed_since_prepare_is_refused(run, tmp_path, mo
 
     from skysift.instruments.ctao.analytic import analytic_irf
 
-    monkeypatch.setattr("skysift.steps.events.sources.analytic_irf", lambda: replace(analytic_irf(), sha256=64 * "0"))
+    monkeypatch.setattr(
+        "skysift.instruments.ctao.response_source.analytic_irf", lambda: replace(analytic_irf(), sha256=64 * "0")
+    )
     for step, more in ((response, {"pointing": 0}), (simulate, {"data": "simulated-000"})):
         name = "observation" if step is response else "simulate-simulated"
         with pytest.raises(InputError, match="sha256"):

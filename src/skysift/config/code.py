@@ -33,7 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "events/observe": (*_BASE, *_RESPONSE),
     "events/simulate": (*_BASE, *_EVENTS),
     "events/marginalise": (*_BASE, *_RESPONSE, *_DENSITY),
-    "events/gather": (*_BASE, "geometry", "sky", *_DENSITY),
+    "events/gather": (*_BASE, "models"),
     "events/fit": (*_BASE, *_EVENTS, "inference", "steps/progress.py", "steps/results.py", "steps/device.py"),
     "events/diagnose": (*_BASE, *_EVENTS),
     "systematics": ("__init__.py", "errors.py", "storage", "streams.py", "parameters"),

@@ -83,7 +83,7 @@ def explain(error: ValidationError, root: type[BaseModel], document: Document) -
 def _translate(
     detail: Mapping[str, Any], path: KeyPath, root: type[BaseModel], data: object, *, is_key: bool
 ) -> Problem:
-    value, written = _value_at(path, data), _as_written(path, data)
+    value = _value_at(path, data)
     kind, context = detail["type"], detail.get("ctx", {})
     if is_key:
         wanted = f"a name of the form {context.get('pattern', NAME_PATTERN)[1:-1]}"
@@ -93,8 +93,8 @@ def _translate(
         return Problem(path, f"unknown key {show(path[-1])}", "a known key", nearest(str(path[-1]), known))
     if kind == "skysift":
         return Problem(path, context.get("found", show(value)), context["wanted"], context["remedy"])
-    info = _nearest_field(root, path)
-    example = example_of(_name(written), info)
+    info, depth = _nearest_field(root, path)
+    example = example_of(_name(_as_written(path[:depth], data)), info)
     if kind == "missing":
         wanted = info.description if info and info.description else "a value"
         found = "nothing" if isinstance(path[-1], str) else show(value)
@@ -124,10 +124,10 @@ _WANTED = {
 }
 
 
-def _nearest_field(root: type[BaseModel], path: KeyPath) -> FieldInfo | None:
-    """Return what is declared for the deepest part of the path that is a declared key."""
-    found = (field_at(root, path[:length]) for length in range(len(path), 0, -1))
-    return next((info for info in found if info is not None), None)
+def _nearest_field(root: type[BaseModel], path: KeyPath) -> tuple[FieldInfo | None, int]:
+    """Return what is declared for the deepest part of the path that is a declared key, and its length."""
+    found = ((field_at(root, path[:length]), length) for length in range(len(path), 0, -1))
+    return next(((info, length) for info, length in found if info is not None), (None, len(path)))
 
 
 def _name(path: KeyPath) -> str:

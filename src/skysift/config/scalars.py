@@ -20,11 +20,19 @@ __all__ = [
     "Real",
     "ResolutionParameter",
     "read_number",
+    "spells_number",
 ]
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _LEADING_ZERO = re.compile(r"\s*[+-]?0[0-9]+\s*")
+
+
+def spells_number(value: object) -> bool:
+    """Return whether a value is a number, or text that spells one."""
+    if isinstance(value, str):
+        return bool(_NUMBER.fullmatch(value))
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def read_number(value: object) -> float | int:

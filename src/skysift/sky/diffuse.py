@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skysift.sky.template_maps import SkyMap, band_integral, energies_tev, integrate_samples, interpret_image
+from skysift.sky.map_cubes import band_integral, energies_tev
+from skysift.sky.sky_maps import SkyMap, integrate_samples
+from skysift.sky.template_maps import interpret_image
 
 if TYPE_CHECKING:
     from skysift.geometry.grids import LonLatGrid

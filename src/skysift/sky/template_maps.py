@@ -1,44 +1,24 @@
-"""Maps and cubes of users: what their headers and units mean, and their integrals over pixels."""
+"""Maps of users: what their headers and axes mean."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from skysift.errors import InputError
-from skysift.geometry.healpix import interpolate, pixel_area_sr, reorder_to_ring
-from skysift.geometry.sphere import unit_vectors
-from skysift.sky.plate_maps import PlateMap, refuse_uncovered
+from skysift.geometry.healpix import reorder_to_ring
+from skysift.sky.plate_maps import PlateMap
+from skysift.sky.sky_maps import HealpixMap, ProjectedMap
 
 if TYPE_CHECKING:
-    from skysift.geometry.grids import LonLatGrid
+    from skysift.sky.sky_maps import SkyMap
 
-__all__ = [
-    "HealpixMap", "ProjectedMap", "SkyMap", "band_integral", "energies_tev", "integrate_cube", "integrate_samples",
-    "interpret_healpix", "interpret_image", "share_of_map",
-]  # fmt: skip
+__all__ = ["Image", "interpret_healpix", "interpret_image"]
 
 Array = NDArray[np.float64]
-
-_TEV = {"ev": 1e-12, "kev": 1e-9, "mev": 1e-6, "gev": 1e-3, "tev": 1.0}
-_INTENSITY = "cm-2 s-1 sr-1"
-_NODES = 2
-_FINER = 4
-
-
-class SkyMap(Protocol):
-    """A map, or a stack of maps, of something per solid angle."""
-
-    def sample(self, lon_deg: ArrayLike, lat_deg: ArrayLike) -> Array:
-        """Return values (..., n) at directions (n,), deg; NaN outside."""
-
-    def integrate(self, grid: LonLatGrid) -> Array:
-        """Return the integral over each pixel, (..., J), values times deg2."""
 
 
 class Image(Protocol):
@@ -55,77 +35,6 @@ class Image(Protocol):
     @property
     def cards(self) -> Mapping[str, Any]:
         """Header cards."""
-
-
-@dataclass(frozen=True, eq=False)
-class ProjectedMap:
-    """Values on a projected plane, bilinear between pixel centres.
-
-    Parameters
-    ----------
-    values : (..., M, N)
-    wcs : celestial projection (astropy), Galactic or equatorial
-    place : file, for messages
-    """
-
-    values: Array
-    wcs: Any
-    place: str = "map"
-
-    def sample(self, lon_deg: ArrayLike, lat_deg: ArrayLike) -> Array:
-        """Return values (..., n) at directions (n,), deg; NaN outside."""
-        from astropy.coordinates import SkyCoord
-
-        lon, lat = np.broadcast_arrays(np.asarray(lon_deg, dtype=np.float64), np.asarray(lat_deg, dtype=np.float64))
-        x, y = self.wcs.world_to_pixel(SkyCoord(lon, lat, unit="deg", frame="galactic"))
-        height, width = self.values.shape[-2:]
-        inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-        x, y = (np.clip(np.where(inside, v, 0.0), 0.0, count - 1) for v, count in ((x, width), (y, height)))
-        column, row = (np.minimum(v.astype(np.int64), n - 2) for v, n in ((x, width), (y, height)))
-        right, up = x - column, y - row
-        lower = self.values[..., row, column] * (1 - right) + self.values[..., row, column + 1] * right
-        upper = self.values[..., row + 1, column] * (1 - right) + self.values[..., row + 1, column + 1] * right
-        return np.where(inside, lower * (1 - up) + upper * up, np.nan)
-
-    def integrate(self, grid: LonLatGrid) -> Array:
-        """Return the integral over each pixel, (..., J), values times deg2.
-
-        Raises
-        ------
-        InputError : pixels that the map does not cover
-        """
-        from astropy.wcs.utils import proj_plane_pixel_scales
-
-        return integrate_samples(self, grid, float(np.min(proj_plane_pixel_scales(self.wcs))), self.place)
-
-
-@dataclass(frozen=True, eq=False)
-class HealpixMap:
-    """A whole sky in HEALPix, RING, Galactic, interpolated between pixel centres.
-
-    Parameters
-    ----------
-    values : (..., 12 nside^2)
-    nside : resolution
-    place : file, for messages
-    """
-
-    values: Array
-    nside: int
-    place: str = "map"
-
-    def sample(self, lon_deg: ArrayLike, lat_deg: ArrayLike) -> Array:
-        """Return values (..., n) at directions (n,), deg."""
-        return interpolate(self.values, unit_vectors(lon_deg, lat_deg))
-
-    def integrate(self, grid: LonLatGrid) -> Array:
-        """Return the integral over each pixel, (..., J), values times deg2.
-
-        Raises
-        ------
-        InputError : pixels where the map holds no numbers
-        """
-        return integrate_samples(self, grid, float(np.degrees(np.sqrt(pixel_area_sr(self.nside)))), self.place)
 
 
 def interpret_image(image: Image, extend_deg: float = 0.0) -> SkyMap:
@@ -193,130 +102,3 @@ def interpret_healpix(values: Array, ordering: str, place: str) -> HealpixMap:
         raise InputError(place, "pixels", values.shape[-1], "12 nside^2 pixels of the whole sky", "fill the map")
     ring = reorder_to_ring(values) if ordering == "nested" else values
     return HealpixMap(np.asarray(ring, dtype=np.float64), nside, place)
-
-
-def integrate_samples(sky_map: SkyMap, grid: LonLatGrid, step_deg: float, place: str) -> Array:
-    """Return integrals over pixels from Gauss-Legendre points at least as dense as the map's own pixels."""
-    points, parts = np.polynomial.legendre.leggauss(_NODES)
-    axes = []
-    for edges, weight in ((grid.lat_edges_deg, np.cos), (grid.lon_edges_deg, np.ones_like)):
-        pieces = max(1, int(np.ceil(_FINER * np.max(np.diff(edges)) / step_deg)))
-        offsets = ((np.arange(pieces)[:, None] + 0.5 * (1 + points)) / pieces).reshape(-1)
-        nodes = edges[:-1, None] + np.diff(edges)[:, None] * offsets
-        axes.append(
-            (nodes, weight(np.radians(nodes)) * np.diff(edges)[:, None] * np.tile(0.5 * parts / pieces, pieces))
-        )
-    (lat, across), (lon, along) = axes
-    rows = []
-    for row in range(len(lat)):
-        places = np.broadcast_arrays(lon[None], lat[row][:, None, None])
-        values = sky_map.sample(places[0].reshape(-1), places[1].reshape(-1))
-        rows.append(
-            np.einsum("...nlm,n,lm->...l", values.reshape(*values.shape[:-1], *places[0].shape), across[row], along)
-        )
-    pixels = np.concatenate(rows, axis=-1)
-    covered = np.isfinite(pixels.reshape(-1, grid.size)).all(axis=0)
-    refuse_uncovered(covered, grid, "another part of the sky", place)
-    return pixels
-
-
-def energies_tev(energies: Array | None, unit: str, place: str) -> Array:
-    """Return the energies of a cube's planes in TeV.
-
-    Raises
-    ------
-    InputError : none, an unknown unit, energies that do not rise
-    """
-    factor = _TEV.get(unit.strip().lower())
-    if energies is None or factor is None:
-        found = "none" if energies is None else f"unit {unit!r}"
-        raise InputError(place, "energies", found, f"energies in one of {', '.join(_TEV)}", "mend the file")
-    if len(energies) < 2 or not ((np.diff(energies) > 0).all() and energies[0] > 0):
-        raise InputError(place, "energies", energies, "two or more rising energies", "mend the file")
-    return np.asarray(energies, dtype=np.float64) * factor
-
-
-def band_integral(cube: Array, energy_tev: Array, low_tev: float, high_tev: float) -> Array:
-    """Return the integral over a band of values (E, ...) joined by power laws at energies (E,), values times TeV.
-
-    The first and the last power law go on by up to half a step.
-
-    Raises
-    ------
-    InputError : a band that the energies do not cover
-    """
-    half = np.sqrt(energy_tev[1:] / energy_tev[:-1])
-    reach = energy_tev[0] / half[0], energy_tev[-1] * half[-1]
-    if not reach[0] * (1 - 1e-3) <= low_tev < high_tev <= reach[1] * (1 + 1e-3):
-        wanted = f"within {reach[0]:.4g} and {reach[1]:.4g} TeV"
-        raise InputError("cube", "energy band", f"{low_tev:g} .. {high_tev:g} TeV", wanted, "choose another band")
-    total = np.zeros(cube.shape[1:])
-    bounds = np.concatenate(([0.0], energy_tev[1:-1], [np.inf]))
-    for k in range(len(energy_tev) - 1):
-        low, high = max(low_tev, bounds[k]), min(high_tev, bounds[k + 1])
-        if low < high:
-            total += _power_segment(cube[k], cube[k + 1], energy_tev[k : k + 2], low, high)
-    return total
-
-
-def _power_segment(first: Array, second: Array, energies: Array, low: float, high: float) -> Array:
-    """Return the integral of a power law through two points, linear where a value is not positive."""
-    step = np.log(energies[1] / energies[0])
-    good = (first > 0) & (second > 0)
-    slope = np.log(np.where(good, second, 1.0) / np.where(good, first, 1.0)) / step + 1
-    width = np.log(high / low)
-    exponent = slope * width
-    near = np.abs(exponent) < 1e-8
-    growth = np.where(near, 1.0, np.expm1(exponent) / np.where(near, 1.0, exponent))
-    power: Array = first * low * (low / energies[0]) ** (slope - 1) * width * growth
-    share = (0.5 * (low + high) - energies[0]) / (energies[1] - energies[0])
-    line = (first * (1 - share) + second * share) * (high - low)
-    return np.asarray(np.where(good, power, line), dtype=np.float64)
-
-
-def integrate_cube(
-    sky_map: SkyMap, energy_tev: Array, unit: str, edges_tev: Array, grid: LonLatGrid, place: str = "cube"
-) -> Array:
-    """Return the flux of a cube of intensities in bins of energy and pixels.
-
-    Parameters
-    ----------
-    sky_map : a stack of maps, one per energy, in ``unit``
-    energy_tev : (planes,), TeV
-    unit : of the values, photons per area, time, solid angle and energy, such as "cm-2 s-1 sr-1 MeV-1"
-    edges_tev : (E + 1,), TeV, within the energies of the cube
-
-    Returns
-    -------
-    (E, J), cm-2 s-1
-
-    Raises
-    ------
-    InputError : another kind of unit, energies or pixels that the cube does not cover
-    """
-    from astropy import units
-
-    try:
-        factor = units.Unit(unit).to(f"{_INTENSITY} TeV-1")
-    except (ValueError, TypeError) as error:
-        wanted = f"a unit of intensity per energy, such as {_INTENSITY} MeV-1"
-        raise InputError(place, "unit", repr(unit), wanted, "state the unit in the file") from error
-    pixels = sky_map.integrate(grid) * factor * np.radians(1.0) ** 2
-    bins = pairwise(edges_tev)
-    return np.stack([band_integral(pixels, energy_tev, float(low), float(high)) for low, high in bins])
-
-
-def share_of_map(sky_map: SkyMap, grid: LonLatGrid, window: LonLatGrid | None = None) -> Array:
-    """Return the share (J,) of a map's flux in each pixel, relative to its flux in a window (default: the grid).
-
-    Raises
-    ------
-    InputError : values below zero, no flux, pixels that the map does not cover
-    """
-    pixels = sky_map.integrate(grid)
-    total = float((pixels if window is None else sky_map.integrate(window)).sum())
-    if pixels.min() < 0 or not total > 0:
-        found = f"lowest {pixels.min():g}, total {total:g}"
-        raise InputError("template", "values", found, "values >= 0 with a positive total", "mend the map")
-    share: Array = pixels / total
-    return share

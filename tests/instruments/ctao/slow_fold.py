@@ -151,8 +151,11 @@ class SlowFold:
                 total[i] += spread * migration[i] * strength
 
 
-def discrete_densities(irf, axes, pointing, flux, window):
-    """Densities p(r) of GammaBayes at all bin centres for a flux (E, J) there, in its own measure."""
+def discrete_densities(irf, axes, pointing, flux, window=(1.0, 1.3, 1.3), events=None):
+    """Densities p(r) of GammaBayes for a flux (E, J) at bin centres, in its own measure, at events or all bin centres.
+
+    The window: decades, deg of longitude and latitude.
+    """
     energy, grid = axes.energy.centres_tev, axes.grid
     ratio = axes.energy.edges_tev[1:] / axes.energy.edges_tev[:-1]
     lon, lat = grid.lon_deg, grid.lat_deg
@@ -161,20 +164,26 @@ def discrete_densities(irf, axes, pointing, flux, window):
         for j in range(grid.size)
     ]
     offset = [distance_deg((pointing.lon_deg, pointing.lat_deg), (lon[j], lat[j])) for j in range(grid.size)]
-    prior, density = np.zeros(axes.shape), np.zeros(axes.shape)
+    if events is None:
+        seen = np.repeat(energy, grid.size), np.tile(lon, len(energy)), np.tile(lat, len(energy))
+    else:
+        seen = events[0], (events[1] + 180.0) % 360.0 - 180.0, events[2]
+    prior, density = np.zeros(axes.shape), np.zeros(len(seen[0]))
     for e in range(len(energy)):
         for j in range(grid.size):
             prior[e, j] = flux[e, j] * float(irf.area_cm2(energy[e], offset[j])) * energy[e] * ratio[e] * steps[j]
     prior /= prior.sum()
-    for e in range(len(energy)):
-        for j in range(grid.size):
-            rho = np.array([distance_deg((lon[i], lat[i]), (lon[j], lat[j])) for i in range(grid.size)])
-            spread = irf.psf(energy[e], offset[j], rho)
+    for j in range(grid.size):
+        rho = np.array([distance_deg((lon[i], lat[i]), (lon[j], lat[j])) for i in range(grid.size)])
+        places, where = np.unique(np.stack(seen[1:], axis=1), axis=0, return_inverse=True)
+        apart = np.array([distance_deg((x, y), (lon[j], lat[j])) for x, y in places])[where]
+        near = (np.abs(seen[1] - lon[j]) < window[1]) & (np.abs(seen[2] - lat[j]) < window[2])
+        for e in range(len(energy)):
             migration = irf.dispersion_raw(energy[e], energy / energy[e], offset[j]) / energy[e]
-            n_psf = sum(p * s for p, s in zip(spread, steps, strict=True)) or 1.0
+            n_psf = sum(p * s for p, s in zip(irf.psf(energy[e], offset[j], rho), steps, strict=True)) or 1.0
             n_ed = sum(m * x * q for m, x, q in zip(migration, energy, ratio, strict=True)) or 1.0
-            if window:
-                spread = spread * (np.abs(lon - lon[j]) < 1.3) * (np.abs(lat - lat[j]) < 1.3)
-                migration = migration * (np.abs(np.log10(energy / energy[e])) < 1)
-            density += np.outer(migration / n_ed, spread / n_psf) * prior[e, j]
-    return density
+            own = irf.dispersion_raw(energy[e], seen[0] / energy[e], offset[j]) / energy[e]
+            near_energy = np.abs(np.log10(seen[0] / energy[e])) < window[0]
+            kernel = irf.psf(energy[e], offset[j], apart) * own * near * near_energy
+            density += kernel / (n_psf * n_ed) * prior[e, j]
+    return density if events is not None else density.reshape(axes.shape)

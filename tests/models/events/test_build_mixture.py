@@ -46,7 +46,7 @@ def column_of(component, number):
     energies, pixels = TRUE.shape
     if kind == "nodes":
         matrix, totals = response_of(number)
-        images = [make_map(component, TRUE.grid, place).numpy() for place in list_nodes(find_nodes(component))]
+        images = [make_map(component, TRUE, place).numpy() for place in list_nodes(find_nodes(component))]
         shares = [image / image.sum() for image in images]
         density = np.concatenate([matrix @ share for share in shares], 1)
         return Column(kind, density, np.concatenate([totals @ share for share in shares]))
@@ -86,12 +86,12 @@ def densities_by_hand(settings, marginals, values):
             own = {key: torch.tensor(values[f"{owner}_{key}"], dtype=torch.float64) for key, owner in owners.items()}
             flux = make_spectrum(part, own, find_nothing).integrals(torch.tensor(TRUE.energy.edges_tev)).numpy().ravel()
             if column.kind == "nodes":
-                image = make_map(part, TRUE.grid, own).numpy().ravel()
+                image = make_map(part, TRUE, own).numpy().ravel()
                 matrix, totals = response_of(number)
                 parts.append((matrix @ image @ flux, float(totals @ image @ flux)))
                 continue
             if column.kind == "map":
-                flux = np.outer(flux, make_map(part, TRUE.grid, own).numpy().ravel()).ravel()
+                flux = np.outer(flux, make_map(part, TRUE, own).numpy().ravel()).ravel()
         parts.append((dense @ flux, float(column.totals @ flux)))
     return np.stack([density for density, _ in parts], 1), np.array([total for _, total in parts])
 

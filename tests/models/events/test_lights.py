@@ -94,7 +94,7 @@ def test_real_catalogue_and_diffuse_model(data_folder):
     light = light_of({"sky": "hgps", "sources": ["HESS J1747-281", "HESS J1745-303"]}, find)
     assert len(light.points_deg) == 1
     assert light.cube.sum() > 0
-    diffuse = make_share(component({"sky": "fermi_diffuse"}), WINDOW, WINDOW, find, {})
+    diffuse = make_share(component({"sky": "fermi_diffuse"}), Axes(AXES.energy, WINDOW), WINDOW, find, {})
     high = math.radians(1.0)
     assert diffuse.cube.sum() == pytest.approx(2 * high * 2 * math.sin(high), rel=1e-9)
 

@@ -86,10 +86,10 @@ def test_column_is_the_fold_at_occupied_bins(settings, observation, responses, c
     volumes = SEEN.volumes_tev_deg2.ravel()
     for number, pointing in enumerate(observation.pointings):
         alone = replace(observation, pointings=(pointing,))
-        cube = predict_cube(light, alone, [responses[number]]).ravel()
+        cube = predict_cube(part, light, alone, [responses[number]]).ravel()
         own = rows.pointing == number
         np.testing.assert_allclose(column.density[own], (cube / volumes)[rows.bins[own]], rtol=1e-12)
-    assert column.totals == pytest.approx(predict_cube(light, observation, responses).sum(), rel=1e-12)
+    assert column.totals == pytest.approx(predict_cube(part, light, observation, responses).sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("settings", [BLOB, STAR], ids=["extended", "point"])
@@ -100,7 +100,7 @@ def test_column_of_a_free_spectrum_times_the_flux_is_that_of_the_fixed_one(
     assert (kind_of(fixed), kind_of(free)) == ("fixed", "spectrum")
     light = make_light(fixed, observation.true, SEEN.grid, find_nothing)
     wanted = marginalise(fixed, light, rows, observation, responses, counts_of_background)
-    share = make_share(free, observation.true.grid, SEEN.grid, find_nothing, {})
+    share = make_share(free, observation.true, SEEN.grid, find_nothing, {})
     column = marginalise(free, share, rows, observation, responses, counts_of_background)
     index = {"index": torch.tensor(2.4, dtype=torch.float64)}
     flux = make_spectrum(free, index, find_nothing).integrals(torch.tensor(observation.true.energy.edges_tev)).numpy()
@@ -115,7 +115,7 @@ def test_column_of_the_background_is_its_rate(observation, responses, counts_of_
     column = marginalise(part, None, rows, observation, responses, counts_of_background)
     total = sum(cube.sum() for cube in counts_of_background.values())
     assert column.totals == pytest.approx(total)
-    assert predict_cube(None, observation, responses).sum() == pytest.approx(total, rel=1e-10)
+    assert predict_cube(part, None, observation, responses).sum() == pytest.approx(total, rel=1e-10)
     own = rows.pointing == 1
     middle = SEEN.energy.centres_tev[rows.bins[own] // SEEN.grid.size]
     at = rows.bins[own] % SEEN.grid.size

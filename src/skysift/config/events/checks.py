@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from skysift.config.events.components import CATALOGUES
 from skysift.config.problems import Problem
 from skysift.config.run import OBSERVED
 from skysift.errors import nearest
@@ -25,6 +26,7 @@ def find_event_contradictions(analysis: EventAnalysis) -> list[Problem]:
     """Return what is wrong between the parts of an event analysis."""
     return [
         *_check_data(analysis),
+        *_check_discrete(analysis),
         *(problem for name in analysis.fits for problem in _check_model(analysis, name)),
         *_check_simulation(analysis),
     ]
@@ -46,6 +48,22 @@ def _check_data(analysis: EventAnalysis) -> Problems:
                 yield Problem(("fits", name, "data", number), repr(chosen), wanted, remedy)
 
 
+def _check_discrete(analysis: EventAnalysis) -> Problems:
+    """Absolute numbers mean nothing where bins are points: they are several times too large."""
+    if analysis.observation.normalise != "discrete":
+        return
+    remedy = "take fractions, or write 'normalise: integrated'"
+    for name in analysis.fits:
+        if analysis.model_of(name).likelihood == "extended":
+            path: KeyPath = ("model",) if analysis.fits[name].model is None else ("fits", name, "model")
+            found = "extended, with observation.normalise: discrete"
+            yield Problem((*path, "likelihood"), found, "mixture: bins are points and have no volume", remedy)
+    for name, chosen in (analysis.simulate.sets if analysis.simulate else {}).items():
+        if chosen.events == "physical":
+            path, found = ("simulate", "sets", name, "events"), "physical, with observation.normalise: discrete"
+            yield Problem(path, found, "numbers of detected events", "name numbers, or write 'normalise: integrated'")
+
+
 def _check_model(analysis: EventAnalysis, fit: str) -> Problems:
     model = analysis.model_of(fit)
     path: KeyPath = ("model",) if analysis.fits[fit].model is None else ("fits", fit, "model")
@@ -59,6 +77,7 @@ def _check_model(analysis: EventAnalysis, fit: str) -> Problems:
     if model.likelihood == "extended" and not has_free and not has_norm:
         yield Problem(path, "nothing that is fitted", "at least one free parameter", "give a norm a prior")
     yield from _check_tree(path, model)
+    yield from _check_sources(path, model)
     for number, step in enumerate(analysis.fits[fit].sequence):
         names = parameter_names(model)
         if step.engine == "grid" and step.settings.parameter not in names:
@@ -87,6 +106,23 @@ def _check_component(path: KeyPath, model: EventModel, name: str) -> Problems:
                 f"a component with a prior on {parameter}",
                 nearest(owner, known) if known else f"give another component a prior on {parameter}",
             )
+
+
+def _check_sources(path: KeyPath, model: EventModel) -> Problems:
+    """Refuse sources of a catalogue that shine in two components: they would be counted twice."""
+    owners: dict[tuple[str, str | None], dict[str | None, str]] = {}
+    for name, part in model.components.items():
+        if part.sky not in CATALOGUES:
+            continue
+        known = owners.setdefault((part.sky, part.file), {})
+        for source in [None] if part.sources is None else part.sources:
+            other = known.get(source, known.get(None) if source else next(iter(known.values()), None))
+            if other is not None:
+                found = f"{source or 'every source'}, as in {other}"
+                remedy = f"take it out of {other} or {name}"
+                yield Problem((*path, "components", name, "sources"), found, "each source in one component", remedy)
+                break
+            known[source] = name
 
 
 def parameter_names(model: EventModel) -> list[str]:
@@ -133,7 +169,10 @@ def _check_simulation(analysis: EventAnalysis) -> Problems:
         path: KeyPath = ("simulate", "sets", name)
         key = "events" if isinstance(chosen.events, dict) else "truth"
         for part in chosen.names:
-            if part not in analysis.model.components:
+            known = analysis.model.components.get(part)
+            if known is not None and known.instrument == "outlier":
+                yield Problem((*path, key, part), "outliers", "a source or background", "leave it out: it is no model")
+            if known is None:
                 remedy = nearest(part, analysis.model.components)
                 yield Problem((*path, key, part), repr(part), "a component of the model", remedy)
         yield from _check_truth(analysis, path, chosen)

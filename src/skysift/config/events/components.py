@@ -14,13 +14,13 @@ from skysift.config.quantities import Degrees
 from skysift.config.scalars import ComponentName, Name, PositiveReal
 from skysift.config.section import REQUIRED, Section, key, without_nulls
 
-__all__ = ["EventComponent", "EventModel", "EventModelOverride", "Fractions"]
+__all__ = ["CATALOGUES", "EventComponent", "EventModel", "EventModelOverride", "Fractions"]
 
 PROFILE_PARAMETERS = ("gamma", "alpha", "beta", "r_s")
 SHAPES = ("gaussian", "disk", "shell", "ring")
 _CENTRED = ("point", *SHAPES)
-_CATALOGUES = ("hgps", "synthetic_catalogue")
-_OWN_SPECTRUM = (*_CATALOGUES, "fermi_diffuse", "synthetic_diffuse")
+CATALOGUES = ("hgps", "synthetic_catalogue")
+_OWN_SPECTRUM = (*CATALOGUES, "fermi_diffuse", "synthetic_diffuse", "template")
 Tree = dict[Name, Any]
 
 
@@ -29,10 +29,11 @@ class EventComponent(Section):
 
     Attributes
     ----------
-    instrument : ``background``, or None for a source in the sky
+    instrument : ``background`` or ``outlier``, None for a source in the sky
     sky : kind of source, None for the background
     center_deg, size_deg, inner_deg, elongation, angle_deg : of an analytic source
-    file, window_deg : of a map
+    file, ordering, coordsys : of a map
+    sources : names in the catalogue, None for all
     share : parameter name to the component that owns it
     spectrum : `Spectrum`, None for that of a catalogue or diffuse model
     profile : `Profile` of dark matter
@@ -40,8 +41,11 @@ class EventComponent(Section):
     modulate : list of `Modulation`, empty for a rigid component
     """
 
-    instrument: Literal["background"] | None = key(
-        None, "`background`: events that are no photons, as the response file gives them", example="background"
+    instrument: Literal["background", "outlier"] | None = key(
+        None,
+        "`background`: events that are no photons, as the response file gives them; `outlier`: events that nothing "
+        "explains, flat in the region and in ln E",
+        example="background",
     )
     sky: (
         Literal[
@@ -65,13 +69,23 @@ class EventComponent(Section):
         unit="angle", alias="angle",
     )  # fmt: skip
     file: str | None = key(
-        None, "map of a template, or another file of a catalogue or diffuse model", example="map.fits", min_length=1
+        None,
+        "template: a map (FITS image, HEALPix table or HDF5 array), or a cube with energies and a unit of intensity, "
+        "which needs no spectrum; or another file of a catalogue or diffuse model",
+        example="map.fits",
+        min_length=1,
+    )
+    ordering: Literal["ring", "nested"] | None = key(
+        None, "pixel order of a HEALPix template whose header is silent", example="ring", says="from the header"
+    )
+    coordsys: Literal["galactic", "equatorial"] | None = key(
+        None, "frame of a HEALPix template whose header is silent", example="galactic", says="from the header"
     )
     sources: list[str] | None = key(
         None, "sources of the catalogue that this component holds", example=["HESS J1745-290"], min_length=1, says="all"
     )
     spectrum: Spectrum | None = key(
-        None, "energy spectrum", example={"index": 2.4}, says="that of the catalogue or diffuse model"
+        None, "energy spectrum", example={"index": 2.4}, says="that of the catalogue, diffuse model or cube"
     )
     share: dict[Name, ComponentName] = key(
         None,
@@ -116,6 +130,9 @@ class EventComponent(Section):
             raise fault("inner < size", "swap them", f"inner {self.inner_deg:g} deg, size {self.size_deg:g} deg")
         if self.norm is not None and self.norm.is_rigid_fit:
             raise fault("a number or a prior", "write for example 'norm: 1'", "norm: rigid_fit")
+        twice = sorted({name for name in self.sources or [] if (self.sources or []).count(name) > 1})
+        if twice:
+            raise fault("each source once", f"remove one {twice[0]!r} from sources", f"{twice[0]!r} twice")
         self._check_spectrum()
         self._check_field()
         return self
@@ -128,9 +145,11 @@ class EventComponent(Section):
             ("size_deg", sky in SHAPES, sky in SHAPES),
             ("inner_deg", sky in ("shell", "ring"), False),
             ("file", sky in own_file, sky == "template"),
-            ("sources", sky in _CATALOGUES, False),
+            ("ordering", sky == "template", False),
+            ("coordsys", sky == "template", False),
+            ("sources", sky in CATALOGUES, False),
             ("profile", sky == "dark_matter", False),
-            ("spectrum", sky not in (*_CATALOGUES, None), sky is not None and sky not in _OWN_SPECTRUM),
+            ("spectrum", sky not in (*CATALOGUES, None), sky is not None and sky not in _OWN_SPECTRUM),
         ]
 
     def _check_spectrum(self) -> None:
@@ -143,7 +162,7 @@ class EventComponent(Section):
             )
 
     def _check_field(self) -> None:
-        if self.modulate and (self.sky in (None, "point", *_CATALOGUES) or self.free or self.share):
+        if self.modulate and (self.sky in (None, "point", *CATALOGUES) or self.free or self.share):
             raise fault(
                 "modulate on a sky map without other free parameters",
                 "fix the spectrum and the profile, or leave modulate out",

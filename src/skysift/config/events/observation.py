@@ -6,11 +6,12 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from skysift.config.events.discrete import Window, check_discrete, fill_discrete
 from skysift.config.events.observed import EventStore, ZenithResponse, check_observed
 from skysift.config.faults import fault
 from skysift.config.quantities import Degrees, EnergyTeV, Seconds
 from skysift.config.scalars import PositiveInteger
-from skysift.config.section import REQUIRED, Section, key
+from skysift.config.section import REQUIRED, Section, key, without_nulls
 
 __all__ = ["Angles", "Energies", "EventObservation", "Pointing", "Reconstructed", "TrueAxes"]
 
@@ -147,7 +148,10 @@ class EventObservation(Section):
     pointings : list of `Pointing`, empty for those that the headers of observed lists state
     reconstructed : `Reconstructed`
     true : `TrueAxes`
+    normalise : ``integrated`` or ``discrete``
+    window : `Window` of the discrete normalisation, None with the other one
     psf_empty : ``nearest`` or ``one_degree``
+    background : ``instrument`` or ``smeared``
     events : GADF event lists, or an `EventStore`; empty when events are simulated
     """
 
@@ -172,10 +176,30 @@ class EventObservation(Section):
     )
     reconstructed: Reconstructed = key(REQUIRED, "bins of reconstructed coordinates", example={})
     true: TrueAxes = key(None, "grid of true coordinates", example={"refine": 4}, default_factory=TrueAxes)
+    normalise: Literal["integrated", "discrete"] = key(
+        "integrated",
+        "`integrated`: bins are volumes; `discrete`: bins are points and kernels are divided by their sums over them, "
+        "for comparison with GammaBayes alone: fractions only, no absolute counts",
+        example="discrete",
+    )
+    window: Window | None = key(
+        None,
+        "true bins that count for an event, with `normalise: discrete`; `none` for all",
+        example={"energy": 1, "lon": "1.3 deg", "lat": "1.3 deg"},
+        says="one decade and 1.3 deg with `normalise: discrete`",
+    )
     psf_empty: Literal["nearest", "one_degree"] = key(
         "nearest",
         "what a PSF table says where it is empty: the next valid energy, or 1 deg as gammapy has it",
         example="one_degree",
+        says="nearest; one_degree with `normalise: discrete`",
+    )
+    background: Literal["instrument", "smeared"] = key(
+        "instrument",
+        "`instrument`: reconstructed background, as the response file has it; `smeared`: its cut along the field's "
+        "x axis, taken for true coordinates and folded, as GammaBayes has it",
+        example="smeared",
+        says="instrument; smeared with `normalise: discrete`",
     )
     events: list[str] | EventStore = key(
         None,
@@ -185,7 +209,13 @@ class EventObservation(Section):
         says="simulated",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        return fill_discrete(without_nulls(data))
+
     @model_validator(mode="after")
     def _check(self) -> Self:
+        check_discrete(self)
         check_observed(self)
         return self

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
 from skysift.config.faults import fault
+from skysift.config.forms import MAPPING, NUMBER, TEXT, by_form
 from skysift.config.scalars import Name, PositiveInteger, PositiveReal, Real
 from skysift.config.section import REQUIRED, Section, key, without_nulls
 from skysift.config.simulate import DEFAULT_SET
@@ -28,7 +29,12 @@ class EventSet(Section):
     """
 
     replicates: PositiveInteger = key(1, "number of data sets drawn", example=20, le=1000)
-    events: dict[Name, PositiveReal] | PositiveReal | Literal["physical"] = key(
+    events: Annotated[
+        Annotated[dict[Name, PositiveReal], MAPPING]
+        | Annotated[PositiveReal, NUMBER]
+        | Annotated[Literal["physical"], TEXT],
+        by_form("events of each component, their total, or physical", "write for example {background: 2250}"),
+    ] = key(
         REQUIRED,
         "detected events of each component, or of all together, or `physical`: as many as flux and live time give",
         example={"background": 2250, "diffuse": 750, "catalogue": 1500},
@@ -58,6 +64,8 @@ class EventSet(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if isinstance(self.events, dict):
+            if not self.events:
+                raise fault("events of one component or more", "write for example 'events: {background: 2250}'", "none")
             if self.truth:
                 raise fault("events per component, or a total with truth", "leave one of them out", "both")
             if not self.poisson and any(number != int(number) for number in self.events.values()):

@@ -2,42 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skysift.errors import InputError, nearest
+from skysift.errors import InputError
 from skysift.geometry.sphere import angular_separation_deg, unit_vectors
+from skysift.instruments.ctao.background_counts import integrate_background
+from skysift.instruments.ctao.densities import each_energy, make_event_rows, sum_densities
 from skysift.instruments.ctao.digest import digest_response
+from skysift.instruments.ctao.discrete_kernel import DiscreteKernel
 from skysift.instruments.ctao.operator import FoldOperator
+from skysift.instruments.ctao.pointing import Axes
+from skysift.instruments.ctao.response import Response
+from skysift.instruments.ctao.sparse_rows import make_rows
 
 if TYPE_CHECKING:
-    from scipy.sparse import csc_array
+    from scipy.sparse import csc_array, csr_array
 
+    from skysift.instruments.ctao.densities import PointSource
+    from skysift.instruments.ctao.event_kernel import EventKernel
     from skysift.instruments.ctao.irf import Irf
-    from skysift.instruments.ctao.pointing import Axes, Pointing
+    from skysift.instruments.ctao.pointing import Pointing
 
-__all__ = ["DiscreteResponse", "Window", "discrete_volumes"]
+__all__ = ["AnyResponse", "DiscreteFactors", "DiscreteResponse", "Window", "window_limits", "window_of"]
 
 Array = NDArray[np.float64]
-Window = Literal["gammabayes", "none"]
-#: Half-widths of the window: decades in energy, and deg in longitude and latitude; all strict.
-_DECADES, _WINDOW_DEG = 1.0, 1.3
 #: Elements of the largest temporary array.
 _ELEMENTS = 2**22
 
 
-def discrete_volumes(axes: Axes) -> Array:
-    r"""Return :math:`E_k q_k\, \Delta l\, \Delta b` with q the ratio of a bin's edges, (energy, pixel), TeV deg2.
+@dataclass(frozen=True)
+class Window:
+    """How far a true bin may be from an event to count, all strict: decades of energy, deg along l and b.
 
-    On a logarithmic axis that is q / ln q times too large, and there is no cos b; both cancel in fractions only.
+    Infinite without limit; the defaults are those of GammaBayes.
     """
-    edges, grid = axes.energy.edges_tev, axes.grid
-    steps = np.outer(np.diff(grid.lat_edges_deg), np.diff(grid.lon_edges_deg)).ravel()
-    return np.outer(axes.energy.centres_tev * edges[1:] / edges[:-1], steps)
+
+    decades: float = 1.0
+    lon_deg: float = 1.3
+    lat_deg: float = 1.3
+
+
+def window_limits(window: Window) -> list[float | None]:
+    """Return the limits of a window as plain data, None where there is none."""
+    limits = (window.decades, window.lon_deg, window.lat_deg)
+    return [limit if np.isfinite(limit) else None for limit in limits]
+
+
+def window_of(limits: Sequence[float | None]) -> Window:
+    """Return the window of `window_limits`."""
+    return Window(*(np.inf if limit is None else float(limit) for limit in limits))
+
+
+@dataclass(frozen=True, eq=False)
+class DiscreteFactors:
+    """What a discrete response is made of.
+
+    Parameters
+    ----------
+    area_cm2 : effective area at bin centres, (energy, pixel)
+    psf_norm : n_psf, (energy, pixel)
+    dispersion_norm : n_ed, (energy, pixel)
+    operator : the fold
+    """
+
+    area_cm2: Array
+    psf_norm: Array
+    dispersion_norm: Array
+    operator: FoldOperator
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +84,17 @@ class DiscreteResponse:
     .. math:: n_s(r) = V_r \sum_{t \in \text{window}}
               \frac{P(\rho | t)\, M(E_r / E_t | t) / E_t}{n_{psf}(t)\, n_{ed}(t)}\, \mu_s(t)
 
-    with n_psf and n_ed the sums over all r of P and M / E_t times their steps, one where they are zero, and V from
-    `discrete_volumes`. True counts are flux at centres times area times live time times V; densities are
-    n / (V sum mu).
+    with n_psf and n_ed the sums over all r of P and M / E_t times their steps, one where they are zero, and V the
+    measure of discrete `Axes`. True counts are flux at centres times area times live time times V; densities are
+    n / (V sum mu). Build it with `DiscreteResponse.build`.
 
     Parameters
     ----------
     irf : the response functions, read with ``psf_empty="one_degree"`` for the comparison
-    reconstructed : axes, of true bins as well
+    reconstructed : discrete axes, of true bins as well
     pointing : where it looked
-    window : ``gammabayes``: true bins within a decade and 1.3 deg of the event along l and b; ``none``: all
+    window : true bins that count for an event
+    factors : tables and sums at the bins
 
     References
     ----------
@@ -66,33 +104,49 @@ class DiscreteResponse:
     irf: Irf
     reconstructed: Axes
     pointing: Pointing
-    window: Window = "gammabayes"
+    window: Window
+    factors: DiscreteFactors
 
-    def __post_init__(self) -> None:
-        if self.window not in ("gammabayes", "none"):
-            remedy = nearest(str(self.window), ["gammabayes", "none"])
-            raise InputError("response", "window", self.window, "gammabayes or none", remedy)
+    @classmethod
+    def build(cls, irf: Irf, axes: Axes, pointing: Pointing, window: Window | None = None) -> DiscreteResponse:
+        """Evaluate the tables at bin centres.
+
+        Parameters
+        ----------
+        irf : the response functions
+        axes : true and reconstructed bins
+        pointing : where it looked
+        window : see `Window`, whose defaults stand for None
+        """
+        axes, window = Axes(axes.energy, axes.grid, is_discrete=True), window or Window()
+        offsets = pointing.offsets_deg(axes.grid)
+        energies = axes.energy.centres_tev
+        spreads, psf_norms = zip(*(_spread(irf, energy, axes, offsets, window) for energy in energies), strict=True)
+        bands, norms = zip(*(_band(irf, energy, axes, offsets, window) for energy in energies), strict=True)
+        area = irf.area_cm2(energies[:, None], offsets)
+        operator = FoldOperator(spreads, bands, axes.shape)
+        return cls(irf, axes, pointing, window, DiscreteFactors(area, np.stack(psf_norms), np.stack(norms), operator))
 
     @property
     def true(self) -> Axes:
         """The same axes."""
         return self.reconstructed
 
-    @cached_property
+    @property
     def area_cm2(self) -> Array:
         """Effective area at bin centres, (energy, pixel), cm2."""
-        return self.irf.area_cm2(self.true.energy.centres_tev[:, None], self._offsets)
+        return self.factors.area_cm2
+
+    @property
+    def operator(self) -> FoldOperator:
+        """The fold."""
+        return self.factors.operator
 
     @cached_property
     def digest(self) -> str:
-        """Sha256 of everything that it depends on."""
-        settings = {"method": "discrete", "window": self.window}
+        """Sha256 of everything that it depends on; not the live time."""
+        settings = {"method": "discrete", "window": window_limits(self.window)}
         return digest_response(self.irf, self.true, self.reconstructed, self.pointing, settings)
-
-    @property
-    def volumes(self) -> Array:
-        """Measure of bins, (energy, pixel), TeV deg2."""
-        return discrete_volumes(self.reconstructed)
 
     @property
     def efficiency(self) -> Array:
@@ -100,11 +154,9 @@ class DiscreteResponse:
         return np.ones(self.true.shape)
 
     @cached_property
-    def operator(self) -> FoldOperator:
-        """The fold, built when first needed."""
-        spreads = tuple(self._spread(energy) for energy in self.true.energy.centres_tev)
-        bands = tuple(self._band(number) for number in range(self.true.energy.size))
-        return FoldOperator(spreads, bands, self.reconstructed.shape)
+    def kernel(self) -> EventKernel:
+        """The response at events: what visits them and what each true pixel sends, as sums over both want it."""
+        return cast("EventKernel", DiscreteKernel(self))
 
     def fold(self, expected: Array) -> Array:
         """Return reconstructed counts (energy, pixel, source) of true ones (energy, pixel, source)."""
@@ -119,49 +171,94 @@ class DiscreteResponse:
         total: Array = expected.sum(axis=(0, 1))
         return total
 
-    def smeared_background(self) -> Array:
-        """Return true counts per second whose fold stands for the background, (energy, pixel).
+    def densities_at(
+        self,
+        energy_tev: Array,
+        lon_deg: Array,
+        lat_deg: Array,
+        expected: Array,
+        points: Sequence[PointSource] = (),
+        *,
+        total: int = 0,
+    ) -> Array:
+        """Return densities of sources at events, by the direct sum over true bins in the window of each event.
 
-        The rate on the cut at y = 0, x >= 0 as a function of offset, taken for a flux in true coordinates.
+        Parameters
+        ----------
+        energy_tev, lon_deg, lat_deg : (event,), reconstructed
+        expected : (energy, pixel, source), true counts
+        points : none: a point source shines in the bin that holds it
+        total : events of the whole list; changes nothing
+
+        Returns
+        -------
+        (event, source), events per TeV and deg2; divide by `detected` for a density in the discrete measure
         """
-        energy = self.true.energy.centres_tev[:, None]
-        return self.irf.background_radial(energy, self._offsets) * self.volumes
+        _refuse_points(points)
+        return sum_densities(self.kernel, expected, energy_tev, lon_deg, lat_deg)
 
-    @cached_property
-    def _offsets(self) -> Array:
-        return self.pointing.offsets_deg(self.reconstructed.grid)
+    def densities_each(
+        self, energy_tev: Array, lon_deg: Array, lat_deg: Array, expected: Array, points: Sequence[PointSource] = ()
+    ) -> Array:
+        """Return what each true energy of one source (energy, pixel, 1) gives at events, (event, energy)."""
+        _refuse_points(points)
+        return each_energy(self.kernel, expected[..., 0], energy_tev, lon_deg, lat_deg)
 
-    def _spread(self, energy_tev: float) -> csc_array:
-        """Return P dl db / n_psf at one true energy, windowed, (reconstructed pixel, true pixel)."""
-        from scipy.sparse import csc_array, hstack
+    def rows(self, bins: NDArray[np.int64]) -> csr_array:
+        """Return the fold of some bins, ``energy * pixels + pixel`` (n,), as a matrix (n, energy x pixel)."""
+        return make_rows(self.operator, bins)
 
-        grid = self.reconstructed.grid
-        lon, lat, vectors = grid.lon_deg, grid.lat_deg, unit_vectors(grid.lon_deg, grid.lat_deg)
-        steps = np.outer(np.diff(grid.lat_edges_deg), np.diff(grid.lon_edges_deg)).ravel()[:, None]
-        parts = []
-        for true in np.array_split(np.arange(grid.size), 1 + grid.size**2 // _ELEMENTS):
-            separation = angular_separation_deg(vectors[:, None], vectors[true])
-            spread = self.irf.psf(energy_tev, self._offsets[true], separation) * steps
-            total = spread.sum(axis=0)
-            spread /= np.where(total > 0, total, 1.0)
-            if self.window != "none":
-                spread *= np.abs(lon[:, None] - lon[true]) < _WINDOW_DEG
-                spread *= np.abs(lat[:, None] - lat[true]) < _WINDOW_DEG
-            parts.append(csc_array(spread))
-        return csc_array(hstack(parts, format="csc"))
+    def rows_at(self, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> csr_array:
+        """Return densities at events as a matrix (event, energy x pixel), TeV-1 deg-2."""
+        return make_event_rows(self.kernel, energy_tev, lon_deg, lat_deg)
 
-    def _band(self, number: int) -> tuple[int, Array]:
-        """Return M / E_t dE_r / n_ed of one true energy, windowed: the first bin and shares (pixel, energy)."""
-        axis = self.reconstructed.energy
-        energy = axis.centres_tev
-        widths = energy * axis.edges_tev[1:] / axis.edges_tev[:-1]
-        true_tev = energy[number]
-        shares = self.irf.dispersion_raw(true_tev, energy / true_tev, self._offsets[:, None]) / true_tev * widths
-        total = shares.sum(axis=1, keepdims=True)
-        shares /= np.where(total > 0, total, 1.0)
-        if self.window != "none":
-            shares *= np.abs(np.log10(true_tev / energy)) < _DECADES
-        reached = np.flatnonzero(np.any(shares > 0, axis=0))
-        if not reached.size:
-            return 0, np.zeros((len(shares), 0))
-        return int(reached[0]), np.ascontiguousarray(shares[:, reached[0] : reached[-1] + 1])
+    def background_counts(self) -> Array:
+        """Return background of the instrument per second and bin, (energy, pixel), as bins are volumes."""
+        return integrate_background(self.irf, self.reconstructed, self.pointing)
+
+
+AnyResponse = Response | DiscreteResponse
+
+
+def _refuse_points(points: Sequence[PointSource]) -> None:
+    if len(points):
+        found = f"{len(points)} point sources at exact places"
+        raise InputError("response", "points", found, "none with normalise: discrete", "prepare the observation again")
+
+
+def _blocks(count: int, rows: int) -> Iterator[NDArray[np.int64]]:
+    yield from np.array_split(np.arange(count), 1 + count * rows // _ELEMENTS)
+
+
+def _spread(irf: Irf, energy_tev: float, axes: Axes, offsets: Array, window: Window) -> tuple[csc_array, Array]:
+    """Return P dl db / n_psf at one true energy, windowed, (reconstructed pixel, true pixel), and n_psf."""
+    from scipy.sparse import csc_array, hstack
+
+    grid = axes.grid
+    lon, lat, vectors = grid.lon_deg, grid.lat_deg, unit_vectors(grid.lon_deg, grid.lat_deg)
+    steps = axes.areas_deg2[:, None]
+    parts, norms = [], []
+    for true in _blocks(grid.size, grid.size):
+        separation = angular_separation_deg(vectors[:, None], vectors[true])
+        spread = irf.psf(energy_tev, offsets[true], separation) * steps
+        total = spread.sum(axis=0)
+        norms.append(np.where(total > 0, total, 1.0))
+        spread /= norms[-1]
+        spread *= np.abs(lon[:, None] - lon[true]) < window.lon_deg
+        spread *= np.abs(lat[:, None] - lat[true]) < window.lat_deg
+        parts.append(csc_array(spread))
+    return csc_array(hstack(parts, format="csc")), np.concatenate(norms)
+
+
+def _band(irf: Irf, true_tev: float, axes: Axes, offsets: Array, window: Window) -> tuple[tuple[int, Array], Array]:
+    """Return M / E_t dE_r / n_ed of one true energy, windowed: the first bin and shares (pixel, energy); and n_ed."""
+    energy = axes.energy.centres_tev
+    shares = irf.dispersion_raw(true_tev, energy / true_tev, offsets[:, None]) / true_tev * axes.widths_tev
+    total = shares.sum(axis=1)
+    norm = np.where(total > 0, total, 1.0)
+    shares /= norm[:, None]
+    shares *= np.abs(np.log10(true_tev / energy)) < window.decades
+    reached = np.flatnonzero(np.any(shares > 0, axis=0))
+    if not reached.size:
+        return (0, np.zeros((len(shares), 0))), norm
+    return (int(reached[0]), np.ascontiguousarray(shares[:, reached[0] : reached[-1] + 1])), norm

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skysift.geometry import EnergyAxis, LonLatGrid
+from skysift.instruments.ctao.discrete import Window, window_limits, window_of
 from skysift.instruments.ctao.pointing import Axes, Pointing
 from skysift.sky.light import Light
 from skysift.storage.hdf5 import Dataset, Field, read, write
@@ -54,6 +55,8 @@ class EventObservation:
     responses : one per pointing
     lights : light of each source whose parameters are known; of those with a free spectrum its shares (one row)
     psf_empty : what an empty PSF table says
+    window : of the discrete normalisation; None where kernels are integrated
+    is_smeared : whether the background is taken for one in true coordinates and folded
     warnings : what was adjusted or looked odd
     """
 
@@ -63,6 +66,8 @@ class EventObservation:
     responses: tuple[ResponseFile, ...]
     lights: Mapping[str, Light] = field(default_factory=dict)
     psf_empty: str = "nearest"
+    window: Window | None = None
+    is_smeared: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -89,6 +94,8 @@ def write_event_observation(path: Path, observation: EventObservation, provenanc
         "parts": [[list(part) for part in response.parts] for response in observation.responses],
         "lights": list(observation.lights),
         "psf_empty": observation.psf_empty,
+        "window": None if observation.window is None else window_limits(observation.window),
+        "is_smeared": observation.is_smeared,
         "warnings": list(observation.warnings),
     }
     write(path, format=FORMAT, datasets=datasets, attributes=attributes, provenance=provenance)
@@ -105,9 +112,10 @@ def read_event_observation(path: Path) -> EventObservation:
     file = read(path, format=FORMAT, wanted=wanted)
     own = file.attributes
     columns = [file[f"pointings/{name}"] for name in ("lon", "lat", "live_time")]
+    window = None if own["window"] is None else window_of(own["window"])
     return EventObservation(
-        reconstructed=_axes(file, "reconstructed"),
-        true=_axes(file, "true"),
+        reconstructed=_axes(file, "reconstructed", is_discrete=window is not None),
+        true=_axes(file, "true", is_discrete=window is not None),
         pointings=tuple(Pointing(*(float(value) for value in row)) for row in zip(*columns, strict=True)),
         responses=tuple(
             ResponseFile(name, sha256, tuple((str(part), float(weight)) for part, weight in parts))
@@ -118,10 +126,12 @@ def read_event_observation(path: Path) -> EventObservation:
             for name in own["lights"]
         },
         psf_empty=str(own["psf_empty"]),
+        window=window,
+        is_smeared=bool(own["is_smeared"]),
         warnings=tuple(own["warnings"]),
     )
 
 
-def _axes(file: File, kind: str) -> Axes:
+def _axes(file: File, kind: str, *, is_discrete: bool) -> Axes:
     edges = {name: file[f"{kind}/{name}_edges"] for name in ("energy", "lon", "lat")}
-    return Axes(EnergyAxis(edges["energy"]), LonLatGrid(edges["lon"], edges["lat"]))
+    return Axes(EnergyAxis(edges["energy"]), LonLatGrid(edges["lon"], edges["lat"]), is_discrete)

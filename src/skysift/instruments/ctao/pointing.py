@@ -65,16 +65,22 @@ class Pointing:
 
 @dataclass(frozen=True, eq=False)
 class Axes:
-    """Bins in energy and direction, true or reconstructed.
+    r"""Bins in energy and direction, true or reconstructed.
+
+    Bins are volumes, or, for the discrete normalisation, centres that each stand for :math:`E_k q_k\, \Delta l\,
+    \Delta b` with q the ratio of a bin's edges. On a logarithmic axis that is q / ln q times too large, and there is
+    no cos b; both cancel in fractions only.
 
     Parameters
     ----------
     energy : bins in TeV
     grid : pixels in Galactic coordinates
+    is_discrete : whether bins stand for their centres
     """
 
     energy: EnergyAxis
     grid: LonLatGrid
+    is_discrete: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,9 +88,23 @@ class Axes:
         return self.energy.size, self.grid.size
 
     @property
+    def widths_tev(self) -> NDArray[np.float64]:
+        """Measure of bins of energy, (energy,), TeV."""
+        edges = self.energy.edges_tev
+        return self.energy.centres_tev * edges[1:] / edges[:-1] if self.is_discrete else self.energy.widths_tev
+
+    @property
+    def areas_deg2(self) -> NDArray[np.float64]:
+        """Measure of pixels, (pixel,), deg2."""
+        grid = self.grid
+        if self.is_discrete:
+            return np.outer(np.diff(grid.lat_edges_deg), np.diff(grid.lon_edges_deg)).ravel()
+        return grid.areas_deg2
+
+    @property
     def volumes_tev_deg2(self) -> NDArray[np.float64]:
-        r"""Volumes :math:`\Delta E\,\Delta\Omega`, (energy, pixel), TeV deg2."""
-        return np.outer(self.energy.widths_tev, self.grid.areas_deg2)
+        r"""Measure of bins, :math:`\Delta E\,\Delta\Omega` where they are volumes, (energy, pixel), TeV deg2."""
+        return np.outer(self.widths_tev, self.areas_deg2)
 
     def find(
         self, energy_tev: NDArray[np.float64], lon_deg: NDArray[np.float64], lat_deg: NDArray[np.float64]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skysift.errors import InputError, nearest
+from skysift.errors import InputError
 from skysift.instruments.ctao.digest import digest_response
 from skysift.instruments.ctao.factors import Factors, make_factors
 from skysift.instruments.ctao.migration import Band
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from skysift.instruments.ctao.irf import Irf
     from skysift.instruments.ctao.pointing import Axes, Pointing
 
-__all__ = ["Method", "Response"]
+__all__ = ["Response"]
 
 Array = NDArray[np.float64]
 Counts = TypeVar("Counts", Array, "torch.Tensor")
-Method = Literal["integrated", "discrete"]
 #: Lists of this many events are worth maps.
 _MANY_EVENTS = 20_000
 
@@ -75,7 +74,6 @@ class Response:
         true: Axes,
         reconstructed: Axes,
         pointing: Pointing,
-        method: Method = "integrated",
         cut: float = 1e-9,
     ) -> Response:
         """Evaluate the tables at the true bins.
@@ -86,15 +84,12 @@ class Response:
         true : larger and finer than the reconstructed axes, see `make_true_axes`
         reconstructed : axes of the events
         pointing : direction and live time
-        method : ``integrated``; for ``discrete`` see `skysift.instruments.ctao.discrete.DiscreteResponse`
         cut : columns of the PSF lose less than this share; zero keeps everything
 
         Raises
         ------
-        InputError : an unknown method, or a cut that is no small share
+        InputError : a cut that is no small share
         """
-        if method != "integrated":
-            raise InputError("response", "method", method, "integrated", nearest(method, ["integrated"]))
         if not 0 <= cut < 0.01:
             raise InputError("response", "PSF cut", cut, "a share from 0 to 0.01", "leave it at 1e-9")
         return cls(irf, true, reconstructed, pointing, make_factors(irf, true, reconstructed, pointing), cut)

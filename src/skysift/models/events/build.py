@@ -13,6 +13,7 @@ import torch
 from skysift.errors import InputError
 from skysift.models.events.dark_matter import make_map
 from skysift.models.events.lights import Finder, make_spectrum
+from skysift.models.events.measure import measure_spectrum
 from skysift.models.events.nodes import find_nodes, interpolate_nodes, list_nodes
 from skysift.models.events.parameters import full_names, make_source_prior, source_parameters
 from skysift.models.mixture import MixtureModel
@@ -175,17 +176,15 @@ def _rows(values: Tensor) -> Tensor:
 
 
 def _spectrum_flux(name: str, component: EventComponent, true: Axes, find: Finder) -> Flux:
-    edges = torch.tensor(true.energy.edges_tev)
-
     def flux(values: Values) -> Tensor:
-        return _rows(make_spectrum(component, _own(name, component, values), find).integrals(edges))
+        return _rows(measure_spectrum(make_spectrum(component, _own(name, component, values), find), true))
 
     return flux
 
 
 def _nodes_flux(name: str, component: EventComponent, true: Axes, find: Finder) -> Flux:
     spectrum, nodes = _spectrum_flux(name, component, true, find), find_nodes(component)
-    log_totals = torch.stack([make_map(component, true.grid, place).sum() for place in list_nodes(nodes)]).log()
+    log_totals = torch.stack([make_map(component, true, place).sum() for place in list_nodes(nodes)]).log()
 
     def flux(values: Values) -> Tensor:
         own = {key: torch.as_tensor(value) for key, value in _own(name, component, values).items()}
@@ -200,7 +199,7 @@ def _map_flux(name: str, component: EventComponent, true: Axes, find: Finder) ->
     spectrum = _spectrum_flux(name, component, true, find)
 
     def flux(values: Values) -> Tensor:
-        share = _rows(make_map(component, true.grid, _own(name, component, values)))
+        share = _rows(make_map(component, true, _own(name, component, values)))
         energy = spectrum(values)
         return (energy[:, :, None] * share[:, None, :]).flatten(1)
 

@@ -3,84 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skysift.instruments.ctao.response import Response
+from skysift.models.events.background import background_column, outlier_column, smeared_counts
 from skysift.models.events.dark_matter import make_map
 from skysift.models.events.nodes import find_nodes, list_nodes
+from skysift.models.events.rows import Column, Kind, Rows
 from skysift.sky.light import Light
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from skysift.config.events import EventComponent
-    from skysift.instruments.ctao.event_list import EventList
+    from skysift.instruments.ctao.densities import PointSource
+    from skysift.instruments.ctao.discrete import AnyResponse
     from skysift.instruments.ctao.event_observation import EventObservation
-    from skysift.instruments.ctao.response import Response
 
-__all__ = ["Column", "Rows", "kind_of", "marginalise"]
+__all__ = ["Column", "Rows", "fold_all", "fold_light", "kind_of", "marginalise"]
 
 Array = NDArray[np.float64]
-Kind = Literal["fixed", "spectrum", "nodes", "map", "field"]
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Events, or occupied bins of reconstructed coordinates, in which densities are wanted.
-
-    Parameters
-    ----------
-    counts : (n,), events in each row
-    pointing : (n,)
-    bins : (n,), flat number of the reconstructed bin
-    energy, lon, lat : (n,), of each event; None where rows are bins
-    whole : number of rows of the whole list that these belong to
-    """
-
-    counts: Array
-    pointing: NDArray[np.int64]
-    bins: NDArray[np.int64]
-    energy: Array | None = None
-    lon: Array | None = None
-    lat: Array | None = None
-    whole: int = 0
-
-    @classmethod
-    def of(cls, events: EventList, observation: EventObservation, *, binned: bool) -> Rows:
-        """Return the rows of an event list."""
-        bins = observation.reconstructed.find(events.energy, events.lon, events.lat)
-        if not binned:
-            at = (events.energy, events.lon, events.lat)
-            return cls(np.ones(len(events)), events.pointing, bins, *at, len(events))
-        size = int(np.prod(observation.reconstructed.shape))
-        both, counts = np.unique(events.pointing * size + bins, return_counts=True)
-        return cls(counts.astype(np.float64), both // size, both % size, whole=len(both))
-
-    def take(self, start: int, stop: int) -> Rows:
-        """Return some of the rows."""
-        cut = slice(start, stop)
-        energy, lon, lat = (None if part is None else part[cut] for part in (self.energy, self.lon, self.lat))
-        return Rows(self.counts[cut], self.pointing[cut], self.bins[cut], energy, lon, lat, self.whole)
-
-
-@dataclass(frozen=True, eq=False)
-class Column:
-    """Density of one source at rows, in events per TeV deg2, and how many events it sends in all.
-
-    Parameters
-    ----------
-    kind : what ``density`` is multiplied by: nothing (``fixed``), the flux in each true energy bin (``spectrum``),
-        that at each of G nodes (``nodes``), in each true bin (``map``), or exp(f) in each true pixel (``field``)
-    density : (n,) for fixed, (n, E) for spectrum, (n, G E) for nodes, sparse (n, E J) for map, sparse (n, J) for field
-    totals : events within the axes, (), (E,), (G E,), (E J,) or (J,) likewise
-    """
-
-    kind: Kind
-    density: Array | csr_array
-    totals: Array
 
 
 def kind_of(component: EventComponent) -> Kind:
@@ -97,7 +42,7 @@ def marginalise(
     light: Light | None,
     rows: Rows,
     observation: EventObservation,
-    responses: Sequence[Response],
+    responses: Sequence[AnyResponse],
     background: Mapping[int, Array],
 ) -> Column:
     """Return the column of one source.
@@ -112,17 +57,24 @@ def marginalise(
     background : expected background of each pointing, (K, J_r) counts
     """
     kind = kind_of(component)
+    if component.instrument == "outlier":
+        return outlier_column(rows, observation)
+    if component.instrument == "background" and observation.is_smeared:
+        pairs = zip(responses, observation.pointings, strict=True)
+        parts = [
+            _known(smeared_counts(part) * pointing.live_time_s, [], rows, number, observation, part)
+            for number, (part, pointing) in enumerate(pairs)
+        ]
+        return _join(kind, rows, parts)
     if component.sky is None:
-        return _background_column(rows, observation, responses, background)
+        return background_column(rows, observation, responses, background)
     makers: dict[Kind, Callable[..., Part]] = {
         "fixed": _fixed, "spectrum": _spectrum, "nodes": _nodes, "map": _map, "field": _field,
     }  # fmt: skip
     given: Any = light
     if kind == "nodes":
         # shares of the map's total: they change little from node to node, the total by orders of magnitude
-        maps = [
-            make_map(component, observation.true.grid, place).numpy() for place in list_nodes(find_nodes(component))
-        ]
+        maps = [make_map(component, observation.true, place).numpy() for place in list_nodes(find_nodes(component))]
         given = [Light((image / image.sum())[None]) for image in maps]
     parts = [
         makers[kind](given, rows, number, observation, response, pointing.live_time_s)
@@ -146,29 +98,32 @@ def _join(kind: Kind, rows: Rows, parts: list[Part]) -> Column:
     return Column(kind, density, np.asarray(sum(part[2] for part in parts)))
 
 
-def _background_column(
-    rows: Rows, observation: EventObservation, responses: Sequence[Response], background: Mapping[int, Array]
-) -> Column:
-    density = np.zeros(len(rows.counts))
-    volumes = observation.reconstructed.volumes_tev_deg2
-    for number, response in enumerate(responses):
-        own = rows.pointing == number
-        pointing = observation.pointings[number]
-        if rows.energy is None:
-            density[own] = (background[number] / volumes).ravel()[rows.bins[own]]
-        else:
-            at = (rows.energy[own], rows.lon[own], rows.lat[own])  # type: ignore[index]  # all three or none
-            density[own] = response.irf.background_at(*at, pointing) * pointing.live_time_s
-    return Column("fixed", density, np.asarray(sum(part.sum() for part in background.values())))
+def _expected(light: Light, response: AnyResponse, live_time_s: float) -> Array:
+    """Return expected true events (E, J)."""
+    counts: Array = light.cube * response.area_cm2 * live_time_s
+    return counts
 
 
-def _expected(light: Light, response: Response, live_time_s: float) -> Array:
-    """Return expected true events (E, J, 1)."""
-    return (light.cube * response.area_cm2 * live_time_s)[:, :, None]
+def fold_all(expected: Array, points: Sequence[PointSource], response: AnyResponse) -> Array:
+    """Return expected events in reconstructed bins (K, J_r) of true ones (E, J) and of point sources.
+
+    Parameters
+    ----------
+    expected : events before migration
+    points : longitude, latitude and events before migration (E, 1) of each
+    response : of the pointing
+    """
+    cube = response.fold(expected[:, :, None])[..., 0]
+    if isinstance(response, Response):
+        for lon, lat, counts in points:
+            cube = cube + response.fold_point(lon, lat, counts)[..., 0]
+    return cube
 
 
-def _point_counts(light: Light, response: Response, live_time_s: float) -> list[tuple[float, float, Array]]:
+def _point_counts(light: Light, response: AnyResponse, live_time_s: float) -> list[PointSource]:
     """Return direction and expected true events (E, 1) of each point source."""
+    if not isinstance(response, Response):
+        return []
     return [
         (float(lon), float(lat), (flux * response.area_at(lon, lat) * live_time_s)[:, None])
         for (lon, lat), flux in zip(light.points_deg, light.point_flux, strict=True)
@@ -176,43 +131,68 @@ def _point_counts(light: Light, response: Response, live_time_s: float) -> list[
 
 
 def _fixed(
-    light: Light, rows: Rows, number: int, observation: EventObservation, response: Response, time: float
+    light: Light, rows: Rows, number: int, observation: EventObservation, response: AnyResponse, time: float
 ) -> Part:
+    points = _point_counts(light, response, time)
+    return _known(_expected(light, response, time), points, rows, number, observation, response)
+
+
+def fold_light(light: Light, response: AnyResponse, live_time_s: float) -> Array:
+    """Return expected events (K, J_r) of a light in reconstructed bins.
+
+    Parameters
+    ----------
+    light : flux in true bins
+    response : of the pointing
+    live_time_s : of the pointing
+    """
+    points = _point_counts(light, response, live_time_s)
+    return fold_all(_expected(light, response, live_time_s), points, response)
+
+
+def _known(
+    expected: Array,
+    points: Sequence[PointSource],
+    rows: Rows,
+    number: int,
+    observation: EventObservation,
+    response: AnyResponse,
+) -> Part:
+    """Return the column of known true events (E, J) and point sources."""
     own = np.flatnonzero(rows.pointing == number)
-    expected, points = _expected(light, response, time), _point_counts(light, response, time)
-    cube = response.fold(expected)[..., 0]
-    for lon, lat, counts in points:
-        cube = cube + response.fold_point(lon, lat, counts)[..., 0]
+    cube = fold_all(expected, points, response)
     if rows.energy is None:
         density = (cube / observation.reconstructed.volumes_tev_deg2).ravel()[rows.bins[own]]
     else:
         at = (rows.energy[own], rows.lon[own], rows.lat[own])  # type: ignore[index]  # all three or none
-        density = response.densities_at(*at, expected, points, total=rows.whole)[:, 0]
-    return own, density, np.asarray(cube.sum())
+        density = response.densities_at(*at, expected[:, :, None], points, total=rows.whole)[:, 0]
+    # the discrete normalisation is one over true bins, whether or not their events are seen
+    return own, density, np.asarray((expected if response.true.is_discrete else cube).sum())
 
 
 def _spectrum(
-    light: Light, rows: Rows, number: int, observation: EventObservation, response: Response, time: float
+    light: Light, rows: Rows, number: int, observation: EventObservation, response: AnyResponse, time: float
 ) -> Part:
     """As `_fixed`, one column for each true energy bin; the flux in it multiplies later."""
     own = np.flatnonzero(rows.pointing == number)
     energies = observation.true.energy.size
     whole = type(light)(np.repeat(light.cube, energies, 0), light.points_deg, np.repeat(light.point_flux, energies, 1))
     expected, points = _expected(whole, response, time), _point_counts(whole, response, time)
-    cube = response.operator.fold_each(expected)[..., 0]
-    for lon, lat, counts in points:
-        cube = cube + response.fold_point(lon, lat, np.diag(counts[:, 0])).transpose(2, 0, 1)
+    cube = response.operator.fold_each(expected[:, :, None])[..., 0]
+    if isinstance(response, Response):
+        for lon, lat, counts in points:
+            cube = cube + response.fold_point(lon, lat, np.diag(counts[:, 0])).transpose(2, 0, 1)
     if rows.energy is None:
         flat = cube.reshape(energies, -1)[:, rows.bins[own]]
         density = (flat / observation.reconstructed.volumes_tev_deg2.ravel()[rows.bins[own]]).T
     else:
         at = (rows.energy[own], rows.lon[own], rows.lat[own])  # type: ignore[index]  # all three or none
-        density = response.densities_each(*at, expected, points)
-    return own, density, cube.sum((1, 2))
+        density = response.densities_each(*at, expected[:, :, None], points)
+    return own, density, expected.sum(1) if response.true.is_discrete else cube.sum((1, 2))
 
 
 def _nodes(
-    lights: Sequence[Light], rows: Rows, number: int, observation: EventObservation, response: Response, time: float
+    lights: Sequence[Light], rows: Rows, number: int, observation: EventObservation, response: AnyResponse, time: float
 ) -> Part:
     """As `_spectrum`, one after the other for the lights of all nodes."""
     parts = [_spectrum(light, rows, number, observation, response, time) for light in lights]
@@ -220,7 +200,7 @@ def _nodes(
 
 
 def _sparse(
-    rows: Rows, number: int, observation: EventObservation, response: Response
+    rows: Rows, number: int, observation: EventObservation, response: AnyResponse
 ) -> tuple[NDArray[np.int64], csr_array]:
     from scipy.sparse import csr_array, diags_array
 
@@ -234,7 +214,7 @@ def _sparse(
 
 
 def _map(
-    light: Light | None, rows: Rows, number: int, observation: EventObservation, response: Response, time: float
+    light: Light | None, rows: Rows, number: int, observation: EventObservation, response: AnyResponse, time: float
 ) -> Part:
     from scipy.sparse import csr_array, diags_array
 
@@ -245,13 +225,13 @@ def _map(
 
 
 def _field(
-    light: Light, rows: Rows, number: int, observation: EventObservation, response: Response, time: float
+    light: Light, rows: Rows, number: int, observation: EventObservation, response: AnyResponse, time: float
 ) -> Part:
     from scipy.sparse import coo_array, csr_array, diags_array
 
     own, weights = _sparse(rows, number, observation, response)
     energies, pixels = observation.true.shape
-    expected = _expected(light, response, time)[..., 0]
+    expected = _expected(light, response, time)
     gather = coo_array(
         (np.ones(energies * pixels), (np.arange(energies * pixels), np.tile(np.arange(pixels), energies))),
         shape=(energies * pixels, pixels),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from skysift.errors import InputError
 from skysift.geometry import LonLatGrid
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from skysift.config.events import EventComponent
     from skysift.config.events.spectra import Profile as ProfileSettings
     from skysift.config.events.spectra import Spectrum as SpectrumSettings
+    from skysift.instruments.ctao.pointing import Axes
     from skysift.sky.dark_matter.line_of_sight import Kind
     from skysift.sky.spectra import Spectrum
 
@@ -40,18 +42,20 @@ FAMILIES: dict[str, type[Any]] = {
 SHAPE = {"gamma": "gamma", "alpha": "alpha", "beta": "beta", "r_s": "scale_kpc"}
 
 
-def make_map(component: EventComponent, grid: LonLatGrid, values: Values) -> Tensor:
+def make_map(component: EventComponent, axes: Axes, values: Values) -> Tensor:
     """Return J-factors (GeV2 cm-5) or D-factors (GeV cm-2) of pixels, (J,) or (batch, J).
 
     Parameters
     ----------
     component : settings, with a profile and a spectrum of annihilation or decay
-    grid : pixels
+    axes : of true coordinates; discrete pixels keep the mean over their solid angle, as cusps have no central value
     values : of free parameters of the profile, by short name; numbers or (batch,)
     """
     kind: Kind = "decay" if component.spectrum is not None and component.spectrum.kind == "decay" else "annihilation"
+    grid = axes.grid
     geometry = _geometry(grid.lon_edges_deg.tobytes(), grid.lat_edges_deg.tobytes())
-    return geometry.integrate(_profile(component.profile, values), kind)
+    integral = geometry.integrate(_profile(component.profile, values), kind)
+    return integral * torch.tensor(axes.areas_deg2 / grid.areas_deg2) if axes.is_discrete else integral
 
 
 @lru_cache(maxsize=4)

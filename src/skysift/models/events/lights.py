@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from skysift.errors import InputError, nearest
+from skysift.models.events.measure import measure_map, measure_shape, measure_spectrum
 from skysift.sky import shapes
 from skysift.sky.light import Light
 from skysift.sky.spectra import BrokenPowerLaw, ExponentialCutoff, LogParabola, PowerLaw, Spectrum, TableSpectrum
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from skysift.config.events.spectra import Spectrum as SpectrumSettings
     from skysift.geometry import LonLatGrid
     from skysift.instruments.ctao.pointing import Axes
+    from skysift.sky.sky_maps import SkyMap
 
 __all__ = ["Finder", "make_light", "make_share", "make_spectrum"]
 
@@ -51,36 +53,46 @@ def make_light(
     """
     if component.sky in ("hgps", "synthetic_catalogue"):
         return _catalogue_light(component, axes, find)
-    share = make_share(component, axes.grid, window, find, middle or {})
+    if component.sky == "template" and component.spectrum is None:
+        from skysift.models.events.maps import measure_template_cube
+
+        return Light(measure_template_cube(find(component.file, "template"), component, axes))
+    share = make_share(component, axes, window, find, middle or {})
     spectrum = make_spectrum(component, middle or {}, find)
-    return share.with_spectrum(spectrum.integrals(torch.tensor(axes.energy.edges_tev)).numpy())
+    return share.with_spectrum(measure_spectrum(spectrum, axes).numpy())
 
 
-def make_share(component: EventComponent, grid: LonLatGrid, window: LonLatGrid, find: Finder, values: Values) -> Light:
+def make_share(component: EventComponent, axes: Axes, window: LonLatGrid, find: Finder, values: Values) -> Light:
     """Return where a component shines, as one row: shares of its flux, or for dark matter J-factors in GeV2 cm-5."""
     sky = component.sky
-    if sky == "point":
-        lon, lat = component.center_deg or (0.0, 0.0)
-        return Light(np.zeros((1, grid.size)), np.array([[lon, lat]]), np.ones((1, 1)))
     if sky == "isotropic":
-        return Light(grid.areas_deg2[None] / DEG2_PER_SR)
+        return Light(axes.areas_deg2[None] / DEG2_PER_SR)
     if sky in ("fermi_diffuse", "synthetic_diffuse"):
-        return Light(_diffuse(component, grid, window, find)[None])
+        return Light(_diffuse(component, axes, window, find)[None])
     if sky == "template":
-        from skysift.models.events.maps import read_template
+        from skysift.models.events.maps import measure_template_map
 
-        return Light(read_template(find(component.file, "template"), grid)[None])
+        return Light(measure_template_map(find(component.file, "template"), component, axes)[None])
     if sky == "dark_matter":
         from skysift.models.events.dark_matter import make_map
 
-        return Light(make_map(component, grid, values).numpy()[None])
-    return Light(_shape(component).integrate(grid)[None])
+        return Light(make_map(component, axes, values).numpy()[None])
+    return _shape_light(_shape(component), axes)
+
+
+def _shape_light(shape: shapes.Shape, axes: Axes) -> Light:
+    """Return the share of a shape's flux in each pixel; a point keeps its exact place unless bins are points too."""
+    if isinstance(shape, shapes.Point) and not axes.is_discrete:
+        return Light(np.zeros((1, axes.grid.size)), np.array([[shape.lon_deg, shape.lat_deg]]), np.ones((1, 1)))
+    return Light(measure_shape(shape, axes)[None])
 
 
 def _shape(component: EventComponent) -> shapes.Shape:
     lon, lat = component.center_deg or (0.0, 0.0)
     size = component.size_deg or 0.0
     inner = component.inner_deg if component.inner_deg is not None else SHELL_INNER * size
+    if component.sky == "point":
+        return shapes.Point(lon, lat)
     if component.sky == "gaussian":
         return shapes.Gaussian(lon, lat, size, component.elongation, component.angle_deg)
     if component.sky == "disk":
@@ -145,17 +157,17 @@ def _read_table(path: Path) -> NDArray[np.float64]:
     return table
 
 
-def _diffuse(component: EventComponent, grid: LonLatGrid, window: LonLatGrid, find: Finder) -> NDArray[np.float64]:
-    """Return the integral of a diffuse shape, mean one, over each pixel, sr."""
-    from skysift.sky import diffuse
+def _diffuse(component: EventComponent, axes: Axes, window: LonLatGrid, find: Finder) -> NDArray[np.float64]:
+    """Return a diffuse shape, mean one over the window, in each pixel, sr."""
+    from skysift.sky.diffuse import SyntheticDiffuse
 
-    if component.sky == "synthetic_diffuse":
-        shape = diffuse.synthetic_diffuse(grid, window)
-    else:
+    shape: SkyMap = SyntheticDiffuse()
+    if component.sky == "fermi_diffuse":
         from skysift.models.events.maps import read_diffuse
 
-        shape = read_diffuse(find(component.file, "diffuse"), grid, window)
-    return np.asarray(shape * grid.areas_deg2 / DEG2_PER_SR)
+        shape = read_diffuse(find(component.file, "diffuse"), window)
+    mean = shape.integrate(window).sum() / window.areas_deg2.sum()
+    return np.asarray(measure_map(shape, axes) / (mean * DEG2_PER_SR))
 
 
 def _catalogue_light(component: EventComponent, axes: Axes, find: Finder) -> Light:
@@ -175,18 +187,14 @@ def _catalogue_light(component: EventComponent, axes: Axes, find: Finder) -> Lig
         if name not in names:
             raise InputError(place, "sources", name, "the name of a source", nearest(name, names))
     total = Light(np.zeros((axes.energy.size, axes.grid.size)))
-    edges = torch.tensor(axes.energy.edges_tev)
     for source in sources:
         if source.name not in chosen:
             continue
-        flux = source.spectrum.integrals(edges).numpy()
+        flux = measure_spectrum(source.spectrum, axes).numpy()
         for weight, shape in source.components:
-            if isinstance(shape, shapes.Point):
-                if axes.grid.find(shape.lon_deg, shape.lat_deg) >= 0:
-                    place_deg = np.array([[shape.lon_deg, shape.lat_deg]])
-                    total = total + Light(np.zeros_like(total.cube), place_deg, weight * flux[None])
-            else:
-                share = shape.integrate(axes.grid)
-                if share.any():
-                    total = total + Light(weight * flux[:, None] * share)
+            if isinstance(shape, shapes.Point) and axes.grid.find(shape.lon_deg, shape.lat_deg) < 0:
+                continue
+            share = _shape_light(shape, axes)
+            if share.total.any():
+                total = total + share.with_spectrum(weight * flux)
     return total

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysift.errors import InputError
-from skysift.models.events.columns import Column
+from skysift.models.events.rows import Column
 from skysift.storage.hdf5 import Dataset, Field, read, write
 
 if TYPE_CHECKING:

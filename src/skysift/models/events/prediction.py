@@ -9,17 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skysift.models.events.columns import kind_of
+from skysift.models.events.background import outlier_density, smeared_counts
+from skysift.models.events.columns import fold_all, fold_light, kind_of
 from skysift.models.events.dark_matter import make_map
 from skysift.models.events.fields import make_field
 from skysift.models.events.lights import Finder, make_spectrum
+from skysift.models.events.measure import measure_spectrum
 from skysift.models.events.parameters import short_values
 from skysift.sky.light import Light
 
 if TYPE_CHECKING:
     from skysift.config.events import EventComponent
+    from skysift.instruments.ctao.discrete import AnyResponse
     from skysift.instruments.ctao.event_observation import EventObservation
-    from skysift.instruments.ctao.response import Response
 
 __all__ = ["light_at", "predict_cube"]
 
@@ -52,28 +54,32 @@ def light_at(
         return Light(light.cube * modulation, light.points_deg, light.point_flux)
     own = {key: torch.as_tensor(np.asarray(value)) for key, value in short_values(component, name, values).items()}
     if light is None:
-        light = Light(make_map(component, true.grid, own).numpy().reshape(1, -1))
-    integrals = make_spectrum(component, own, find).integrals(torch.tensor(true.energy.edges_tev))
+        light = Light(make_map(component, true, own).numpy().reshape(1, -1))
+    integrals = measure_spectrum(make_spectrum(component, own, find), true)
     return light.with_spectrum(integrals.numpy().reshape(-1))
 
 
-def predict_cube(light: Light | None, observation: EventObservation, responses: Sequence[Response]) -> Array:
+def predict_cube(
+    component: EventComponent, light: Light | None, observation: EventObservation, responses: Sequence[AnyResponse]
+) -> Array:
     """Return expected events of one component in reconstructed bins (K, J_r), all pointings together.
 
     Parameters
     ----------
-    light : of a source in the sky; None for the background of the instrument
+    component : its settings
+    light : of a source in the sky; None for the background of the instrument and for outliers
     observation : axes and pointings
     responses : of each pointing
     """
+    if component.instrument == "outlier":
+        return outlier_density(observation)[:, None] * observation.reconstructed.volumes_tev_deg2
     total = np.zeros(observation.reconstructed.shape)
     for response, pointing in zip(responses, observation.pointings, strict=True):
         time = pointing.live_time_s
-        if light is None:
+        if light is not None:
+            total += fold_light(light, response, time)
+        elif observation.is_smeared:
+            total += fold_all(smeared_counts(response) * time, [], response)
+        else:
             total += response.background_counts() * time
-            continue
-        total += response.fold((light.cube * response.area_cm2 * time)[:, :, None])[..., 0]
-        for (lon, lat), flux in zip(light.points_deg, light.point_flux, strict=True):
-            counts = flux * response.area_at(lon, lat) * time
-            total += response.fold_point(float(lon), float(lat), counts[:, None])[..., 0]
     return total

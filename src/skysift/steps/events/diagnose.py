@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skysift.config.events.slices import EventFitSlice
+    from skysift.instruments.ctao.discrete import AnyResponse
     from skysift.instruments.ctao.event_observation import EventObservation
-    from skysift.instruments.ctao.response import Response
     from skysift.storage.posterior import Posterior
 
     Array = NDArray[np.float64]
@@ -90,7 +90,7 @@ def _predict(
     settings: EventFitSlice,
     fitted: Posterior,
     looked_at: EventObservation,
-    responses: Sequence[Response],
+    responses: Sequence[AnyResponse],
     find: Finder,
 ) -> dict[str, Array]:
     """Return the expected events (K, J_r) of each component, its parameters at their posterior means."""
@@ -99,7 +99,7 @@ def _predict(
     for name, component in settings.model.components.items():
         prepared = looked_at.lights.get(settings.sources[name])
         light = None if component.sky is None else light_at(name, component, prepared, values, looked_at, find)
-        cubes[name] = predict_cube(light, looked_at, responses)
+        cubes[name] = predict_cube(component, light, looked_at, responses)
     return cubes
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from skysift.config import load_slice
+from skysift.instruments.ctao.discrete import Window
 from skysift.instruments.ctao.event_observation import EventObservation, ResponseFile, write_event_observation
 from skysift.instruments.ctao.plan import plan_pointings
 from skysift.instruments.ctao.pointing import Axes, make_true_axes
@@ -57,7 +58,9 @@ def run(config: Path, out: Path) -> None:
         responses=tuple(ResponseFile(name, responses[name].sha256, parts[name]) for name in names),
         lights=_lights(slice_.sources, true, seen, find),
         psf_empty=settings.psf_empty,
-        warnings=tuple(_compare_times(pointings, names, responses)),
+        window=None if settings.window is None else Window(*settings.window.limits),
+        is_smeared=settings.background == "smeared",
+        warnings=(*_warn_discrete(settings), *_compare_times(pointings, names, responses)),
     )
     write_event_observation(out, observation, collect(slice_.run, slice_.seed, config.read_bytes(), find.used))
     for warning in observation.warnings:
@@ -65,7 +68,9 @@ def run(config: Path, out: Path) -> None:
 
 
 def _true_axes(settings: Settings, responses: list[Irf], seen: Axes, pointings: Sequence[Pointing]) -> Axes:
-    """Return the widest axes that any of the responses asks for."""
+    """Return the widest axes that any of the responses asks for; discrete ones are the reconstructed axes."""
+    if seen.is_discrete:
+        return seen
     margin: float | Literal["auto"] = "auto" if settings.true.margin_deg is None else settings.true.margin_deg
     refine: int | Literal["auto"] = settings.true.refine or "auto"
     asked = [make_true_axes(irf, seen, pointings, margin, refine) for irf in responses]
@@ -80,10 +85,20 @@ def _lights(sources: dict[str, EventComponent], true: Axes, seen: Axes, find: Fi
         if component.sky is None or component.moves:
             continue
         if component.free or component.share:
-            lights[name] = make_share(component, true.grid, seen.grid, find, {})
+            lights[name] = make_share(component, true, seen.grid, find, {})
         else:
             lights[name] = make_light(component, true, seen.grid, find)
     return lights
+
+
+def _warn_discrete(settings: Settings) -> list[str]:
+    """Say what the discrete normalisation is not good for."""
+    if settings.normalise == "integrated":
+        return []
+    return [
+        "normalise: discrete takes bins for points, for comparison with GammaBayes alone: densities and ln Z are in "
+        "its own measure, compact sources and the edge of the field are off"
+    ]
 
 
 def _compare_times(pointings: Sequence[Pointing], names: list[str], responses: dict[str, Irf]) -> list[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from skysift.config import load_slice
 from skysift.errors import InputError
+from skysift.instruments.ctao.discrete import DiscreteResponse
+from skysift.instruments.ctao.discrete_file import write_discrete_response
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.instruments.ctao.response import Response
 from skysift.instruments.ctao.response_file import write_response
@@ -23,7 +25,7 @@ def run(config: Path, observation: Path, pointing: int, out: Path) -> None:
     config : slice ``observation`` of the configuration
     observation : file of format ``event_observation``
     pointing : its number, from 0
-    out : file of format ``response``
+    out : file of format ``response``, or ``discrete_response``
 
     Raises
     ------
@@ -36,5 +38,10 @@ def run(config: Path, observation: Path, pointing: int, out: Path) -> None:
         wanted = f"0 to {len(looked_at.pointings) - 1}"
         raise InputError(config, "--pointing", pointing, wanted, "name a pointing of the observation")
     irf = open_responses(looked_at, observation)[pointing]
-    response = Response.build(irf, looked_at.true, looked_at.reconstructed, looked_at.pointings[pointing])
-    write_response(out, response, collect("cache", settings.seed, b"", []))
+    place, provenance = looked_at.pointings[pointing], collect("cache", settings.seed, b"", [])
+    if looked_at.window is None:
+        response = Response.build(irf, looked_at.true, looked_at.reconstructed, place)
+        write_response(out, response, provenance)
+    else:
+        discrete = DiscreteResponse.build(irf, looked_at.reconstructed, place, looked_at.window)
+        write_discrete_response(out, discrete, provenance)

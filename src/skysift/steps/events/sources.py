@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skysift.errors import InputError
 from skysift.geometry import EnergyAxis, LonLatGrid
+from skysift.instruments.ctao.discrete_file import read_discrete_response
 from skysift.instruments.ctao.files import Finder
 from skysift.instruments.ctao.pointing import Axes
 from skysift.instruments.ctao.response_file import read_response
@@ -20,9 +21,9 @@ from skysift.instruments.ctao.response_source import open_response
 if TYPE_CHECKING:
     from skysift.config.events import EventObservation as Settings
     from skysift.config.events.observation import Angles
+    from skysift.instruments.ctao.discrete import AnyResponse
     from skysift.instruments.ctao.event_observation import EventObservation
     from skysift.instruments.ctao.irf import Irf
-    from skysift.instruments.ctao.response import Response
 
 __all__ = ["Finder", "open_responses", "read_responses", "reconstructed_axes"]
 
@@ -47,17 +48,23 @@ def open_responses(observation: EventObservation, place: Path) -> list[Irf]:
     return [opened[response.name] for response in observation.responses]
 
 
-def read_responses(paths: Sequence[Path], irfs: Sequence[Irf], observation: EventObservation) -> list[Response]:
+def read_responses(paths: Sequence[Path], irfs: Sequence[Irf], observation: EventObservation) -> list[AnyResponse]:
     """Return the stored response of each pointing.
 
     Raises
     ------
     InputError : a file that is damaged, or was made from another response, other axes or another pointing
     """
-    responses = []
+    responses: list[AnyResponse] = []
     for path, irf, pointing in zip(paths, irfs, observation.pointings, strict=True):
-        response = read_response(path, irf, pointing)
-        own = replace(response, true=observation.true, reconstructed=observation.reconstructed)
+        response: AnyResponse
+        own: AnyResponse
+        if observation.window is None:
+            response = read_response(path, irf, pointing)
+            own = replace(response, true=observation.true, reconstructed=observation.reconstructed)
+        else:
+            response = read_discrete_response(path, irf, pointing)
+            own = replace(response, reconstructed=observation.reconstructed, window=observation.window)
         if own.digest != response.digest:
             raise InputError(
                 path, "axes", "those of another observation", "those of this one", "run `skysift response` again"
@@ -70,7 +77,7 @@ def reconstructed_axes(settings: Settings) -> Axes:
     """Return the reconstructed axes of a configuration: its points are the centres of bins."""
     axes = settings.reconstructed
     energy = EnergyAxis.from_points(*axes.energy.range_tev, axes.energy.points)
-    return Axes(energy, LonLatGrid(_edges(axes.lon), _edges(axes.lat)))
+    return Axes(energy, LonLatGrid(_edges(axes.lon), _edges(axes.lat)), settings.normalise == "discrete")
 
 
 def _edges(angles: Angles) -> NDArray[np.float64]:
