@@ -11,19 +11,24 @@ import numpy as np
 import torch
 
 from skysift.errors import InputError
+from skysift.inference.conditional_draws import Drawn, Kind, draw_from, reweigh
 from skysift.inference.conditioned import flatten_prior
 from skysift.inference.engine import Check, Result
 from skysift.inference.laplace import find_start, node_traces, optimum_checks, settle
-from skysift.inference.marginal import Marginal, draw_from, join_profiles
+from skysift.inference.marginal import Marginal, join_profiles
 from skysift.inference.profiles import Profile, make_profiles
+from skysift.inference.verdict import grade
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skysift.contract import Model
     from skysift.inference.engine import Start, Stream
+    from skysift.inference.hyper import Quadrature
 
 __all__ = ["Marginal", "Settings", "run"]
+
+LEAST_ESS = 0.05
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,11 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
             f"some that the prior of {item.name} allows",
             "change low and high, or leave them out",
         )
-    draws, variant = draw_from(model, settings.parameter, marginal, posterior, profiles, settings.draws, stream)
-    flat_draws, _ = draw_from(
-        model, settings.parameter, marginal, marginal.log_likelihood, profiles, settings.draws, stream, physical=True
+    drawn, weighing = _draw(model, settings, marginal, posterior, profiles, quadrature, stream)
+    flat_draws = draw_from(
+        model, settings.parameter, marginal, marginal.log_likelihood, profiles, settings.draws, stream, "flat"
     )
-    flat = _name_norms(model, settings.parameter, flat_draws)
+    flat = _name_norms(model, settings.parameter, flat_draws.z)
     heavy = max(quadrature.nodes, key=lambda node: node.log_weight)
     error = float(np.max([profile.errors.max() for profile in profiles])) if settings.importance else None
     traces = {
@@ -85,20 +90,42 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     evidence = log_z + float(np.logaddexp.reduce(posterior)) + math.log(marginal.step)
     return Result(
         "grid",
-        draws[None],
+        drawn.z[None],
         log_z=evidence,
         log_z_error=error,
         log_z_method="grid of laplace" + (", importance weighted" if settings.importance else ""),
-        checks=optimum_checks(heavy.optimum) + _checks(marginal, profiles, settings),
+        checks=[*optimum_checks(heavy.optimum), *_checks(marginal, profiles, settings), *weighing],
         traces=traces,
         cost={
             "cpu_s": time.process_time() - began,
             "evidences": float(quadrature.evaluations + sum(len(p.at) for p in profiles)),
         },
-        variant=variant[None],
+        variant=drawn.variant[None],
         started_from=start.describe(),
         labels={"marginal_of": settings.parameter},
     )
+
+
+def _draw(
+    model: Model,
+    settings: Settings,
+    marginal: Marginal,
+    log_density: np.ndarray,
+    profiles: list[Profile],
+    quadrature: Quadrature,
+    stream: Stream,
+) -> tuple[Drawn, list[Check]]:
+    """Return draws from the posterior, the rest weighted like its integrals, and what there is to say about that."""
+    weighted = settings.importance > 0 and model.parameters.size > 1
+    kind: Kind = "proposal" if weighted else "posterior"
+    drawn = draw_from(model, settings.parameter, marginal, log_density, profiles, settings.draws, stream, kind)
+    checks = []
+    if weighted:
+        drawn, weights = reweigh(model, drawn, quadrature.nodes, stream)
+        share = weights.ess / settings.draws
+        advice = "draws of the rest repeat each other: raise grid.draws, or add an hmc stage"
+        checks.append(grade("ESS fraction of the draws", share, LEAST_ESS, 0.0, above=True, advice=advice))
+    return drawn.shuffle(stream.numpy("grid-order")), checks
 
 
 def _name_norms(model: Model, name: str, draws: Tensor) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skysift.inference.target import Target
     from skysift.parameters import Parameters
 
-__all__ = ["Proposal", "Weighted", "weigh"]
+__all__ = ["FREEDOM", "Proposal", "Weighted", "log_student", "weigh"]
 
 FREEDOM = 5.0
 #: Draws worth less than this share of their number, or with a heavier tail, are followed by draws from a better place.
@@ -94,7 +94,7 @@ class Proposal:
         log_q = log_q - 0.5 * rest.square().sum(1) - 0.5 * m * math.log(2 * math.pi)
         if heavy and n:
             x = x * (FREEDOM / self._chi_square(count, generator))[:, None].sqrt()
-            log_q = log_q + _log_student(x.square().sum(1), n)
+            log_q = log_q + log_student(x.square().sum(1), n)
         else:
             log_q = log_q - 0.5 * x.square().sum(1) - 0.5 * n * math.log(2 * math.pi)
         z = self.mode.repeat(count, 1)
@@ -108,9 +108,8 @@ class Proposal:
         x = torch.linalg.solve_triangular(self.first, away[self.few], upper=False)
         rest = torch.linalg.solve_triangular(self.second, away[self.many] - self.cross @ x, upper=False)
         volume = self.first.diagonal().log().sum() + self.second.diagonal().log().sum()
-        gaussian = -0.5 * rest.square().sum(0) - 0.5 * len(self.many) * math.log(2 * math.pi)
-        student = _log_student(x.square().sum(0), len(self.few)) if len(self.few) else 0.0
-        return gaussian + student - volume
+        density: Tensor = -0.5 * rest.square().sum(0) - 0.5 * len(self.many) * math.log(2 * math.pi) - volume
+        return density + log_student(x.square().sum(0), len(self.few)) if len(self.few) else density
 
     def _noise(self, count: int, size: int, generator: torch.Generator) -> Tensor:
         return torch.randn(count, size, generator=generator, dtype=self.mode.dtype, device=self.mode.device)
@@ -119,7 +118,7 @@ class Proposal:
         return self._noise(count, int(FREEDOM), generator).square().sum(1)
 
 
-def _log_student(square: Tensor, n: int) -> Tensor:
+def log_student(square: Tensor, n: int) -> Tensor:
     """Return the log density of the standard n-dimensional Student-t at squared radius."""
     constant = math.lgamma(0.5 * (FREEDOM + n)) - math.lgamma(0.5 * FREEDOM) - 0.5 * n * math.log(FREEDOM * math.pi)
     return constant - 0.5 * (FREEDOM + n) * torch.log1p(square / FREEDOM)

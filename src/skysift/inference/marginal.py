@@ -1,4 +1,4 @@
-"""The marginal likelihood of one parameter on a fine grid, joined from profiles, and draws from it."""
+"""The marginal likelihood of one parameter on a fine grid, joined from profiles."""
 
 from __future__ import annotations
 
@@ -12,18 +12,13 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
-    from skysift.contract import Model
-    from skysift.inference.engine import Stream
     from skysift.inference.hyper import Quadrature
     from skysift.inference.profiles import Profile
     from skysift.parameters.priors import Prior
 
-__all__ = ["Marginal", "draw_from", "join_profiles"]
+__all__ = ["Marginal", "join_profiles"]
 
 FINE = 4001
-FARTHEST = 30.0
 
 
 @dataclass(frozen=True)
@@ -73,52 +68,3 @@ def join_profiles(quadrature: Quadrature, profiles: Sequence[Profile]) -> tuple[
     total = np.logaddexp.reduce(table, axis=0)
     peak = float(total.max())
     return Marginal(grid, total - peak, np.exp(table - total)), peak
-
-
-def draw_from(
-    model: Model,
-    name: str,
-    marginal: Marginal,
-    log_density: np.ndarray,
-    profiles: Sequence[Profile],
-    count: int,
-    stream: Stream,
-    *,
-    physical: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """Draw the parameter from a density on the grid and the rest given it.
-
-    ``physical`` leaves the parameter's physical value in its place in z, for values outside the prior's support.
-    """
-    from scipy.interpolate import interp1d
-
-    random = stream.numpy("grid-draws", "flat" if physical else "posterior")
-    density = np.exp(log_density - log_density.max())
-    edges = np.concatenate([[0.0], np.cumsum(density)]) / density.sum()
-    position = np.interp((np.arange(count) + random.random(count)) / count, edges, np.arange(len(edges)))
-    values = np.clip(marginal.grid[0] + (position - 0.5) * marginal.step, marginal.grid[0], marginal.grid[-1])
-    nearest = np.clip(np.rint((values - marginal.grid[0]) / marginal.step).astype(int), 0, len(marginal.grid) - 1)
-    pick = (marginal.shares[:, nearest].cumsum(0) < random.random(count)).sum(0).clip(max=len(profiles) - 1)
-    place = model.parameters.slices[name].start
-    rest = torch.ones(model.parameters.size, dtype=torch.bool)
-    rest[place] = False
-    z = torch.empty(count, model.parameters.size, dtype=torch.float64)
-    column = torch.as_tensor(values)
-    # a draw on the very edge of the support would be infinitely far out
-    z[:, place] = column if physical else model.parameters[name].prior.to_z(column).clamp(-FARTHEST, FARTHEST)
-    generator = stream.generator("grid-rest", "flat" if physical else "posterior")
-    for k, profile in enumerate(profiles):
-        mine = np.flatnonzero(pick == k)
-        if not len(mine) or not bool(rest.any()):
-            continue
-        centres = interp1d(
-            profile.at, profile.centres.cpu().numpy(), axis=0, bounds_error=False, fill_value="extrapolate"
-        )
-        noise = torch.randn(len(mine), int(rest.sum()), generator=generator, dtype=torch.float64, device=stream.device)
-        drawn = torch.as_tensor(centres(values[mine])) + (noise @ profile.factor.T).cpu()
-        block = torch.empty(len(mine), model.parameters.size, dtype=torch.float64)
-        block[:, rest] = drawn
-        block[:, place] = z[mine, place]
-        z[mine] = block
-    order = torch.as_tensor(random.permutation(count))
-    return z[order], torch.as_tensor(pick)[order]
