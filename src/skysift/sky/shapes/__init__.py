@@ -1,0 +1,9 @@
+"""Shapes of sources on the sky: density per solid angle, exact shares of pixels, random positions."""
+
+from skysift.sky.shapes.disk import Disk
+from skysift.sky.shapes.gaussian import Gaussian
+from skysift.sky.shapes.hollow import Ring, Shell
+from skysift.sky.shapes.point import Point
+from skysift.sky.shapes.shape import Shape
+
+__all__ = ["Disk", "Gaussian", "Point", "Ring", "Shape", "Shell"]
