@@ -87,7 +87,7 @@ def test_a_map_is_shared_out_and_takes_the_spectrum(tmp_path, name):
     made = light(tmp_path, name, spectrum=SPECTRUM)
     grid = AXES.grid
     wanted = intensity(grid.lon_deg, grid.lat_deg) * grid.areas_deg2
-    flux = PowerLaw(1e-12, 2.2).integrals(AXES.energy.edges_tev).numpy()
+    flux = PowerLaw(1e-12, 2.2).integrals(AXES.energy.edges_tev.copy()).numpy()
     np.testing.assert_allclose(made.cube, np.outer(flux, wanted / wanted.sum()), rtol=2e-2)
     assert made.cube.sum() == pytest.approx(flux.sum(), rel=1e-12)
 
