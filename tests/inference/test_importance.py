@@ -154,7 +154,7 @@ def test_the_density_at_a_point_is_that_of_a_draw(order):
 
 @pytest.mark.statistics
 def test_rounds_find_the_tail_that_the_mode_does_not_show(seed):
-    """Eight scatters of the mean and sd over seeds, four draws in ten being worth it; one round has a few draws there."""
+    """Eight scatters of mean and sd, four draws in ten being worth their number; one round has a few draws there."""
     target = Target(Tail())
     proposal = Proposal.at(torch.zeros(2).double(), torch.diag(torch.tensor([0.3, 1.0]).double()), Tail.parameters)
 
