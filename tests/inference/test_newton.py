@@ -117,8 +117,8 @@ def test_first_order_climbs():
     _, adam = climb_adam(target, starts, 250, 0.05)
     assert (adam > target.log_density(starts)).all()
     assert float(best.log_density - adam.median()) < 0.1
-    points, density, slope = climb_quasi_newton(target, starts, best.z, best.covariance_factor)
+    points, density, slope = climb_quasi_newton(target, starts, (best.z, best.covariance_factor))
     assert float(best.log_density - density.min()) < 1e-2
     assert float(slope.max()) < 1e-2
-    alone, _, _ = climb_quasi_newton(target, starts[3:4], best.z, best.covariance_factor)
+    alone, _, _ = climb_quasi_newton(target, starts[3:4], (best.z, best.covariance_factor))
     torch.testing.assert_close(points[3], alone[0], rtol=1e-8, atol=1e-8)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from skysift.contract import Model
+    from skysift.inference.checkpoint import Checkpoint
 
 __all__ = ["Check", "Colour", "Engine", "Result", "Start", "Stream", "merge_cost"]
 
@@ -109,8 +110,15 @@ class Result:
 class Engine(Protocol):
     """A module with a frozen dataclass ``Settings`` and this function."""
 
-    def run(self, model: Model, settings: Any, start: Start, stream: Stream) -> Result:  # noqa: ANN401 - its own class
-        """Fit ``model``, beginning from ``start``."""
+    def run(
+        self,
+        model: Model,
+        settings: Any,  # noqa: ANN401 - its own class
+        start: Start,
+        stream: Stream,
+        checkpoint: Checkpoint = ...,
+    ) -> Result:
+        """Fit ``model``, beginning from ``start``, or going on from what ``checkpoint`` has kept."""
         ...
 
 

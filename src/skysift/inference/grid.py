@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from skysift.errors import InputError
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.conditional_draws import Drawn, Kind, draw_from, reweigh
 from skysift.inference.conditioned import flatten_prior
 from skysift.inference.engine import Check, Result
@@ -50,20 +50,22 @@ class Settings:
     profiled: float = 0.25
 
 
-def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Result:
+def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoint: Checkpoint = NOWHERE) -> Result:
     """Return the posterior of one parameter from its marginal likelihood, with the rest drawn given it.
 
     The parameter's own prior is replaced by an almost flat one while the marginal likelihood is built, so the peak
     without the prior is known too, and multiplied in at the end.
     """
-    began = time.process_time()
+    checkpoint = checkpoint.metered()
     item = model.parameters[settings.parameter]
     if item.shape != ():
         raise InputError("fits", "grid.parameter", item.name, "a parameter that is a single number", "tie its energies")
     free = flatten_prior(model, settings.parameter)
-    quadrature = settle(free, _free_start(model, free, settings.parameter, start, stream), stream)
+    z = _free_start(model, free, settings.parameter, start, stream)
+    quadrature = settle(free, z, stream, checkpoint.child("settle"))
     edges = item.prior.from_cube(torch.tensor([0.001, 0.999], dtype=torch.float64))
-    profiles = make_profiles(quadrature, free.parameters, settings, stream, (float(edges[0]), float(edges[1])))
+    span = float(edges[0]), float(edges[1])
+    profiles = make_profiles(quadrature, free.parameters, settings, stream, span, checkpoint.child("profiles"))
     marginal, log_z = join_profiles(quadrature, profiles)
     posterior = marginal.log_posterior(item.prior)
     if not np.isfinite(posterior).any():
@@ -97,7 +99,7 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
         checks=[*optimum_checks(heavy.optimum), *_checks(marginal, profiles, settings), *weighing],
         traces=traces,
         cost={
-            "cpu_s": time.process_time() - began,
+            "cpu_s": checkpoint.cost()["cpu_seconds"],
             "evidences": float(quadrature.evaluations + sum(len(p.at) for p in profiles)),
         },
         variant=drawn.variant[None],

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from skysift.contract import Model, hook
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.newton import Optimum, climb
 from skysift.inference.progress import follow
 from skysift.inference.target import Target
@@ -61,48 +63,60 @@ def laplace_log_z(optimum: Optimum) -> float:
 class _Evidence:
     """Laplace evidence as a function of theta: standardised hyper-parameters, each climb from where it should end."""
 
-    def __init__(self, model: Model, start: Tensor, device: str) -> None:
-        self.model, self.device = model, device
+    def __init__(self, model: Model, start: Tensor, device: str, checkpoint: Checkpoint) -> None:
+        self.model, self.device, self.checkpoint = model, device, checkpoint
         hyper = hook(model, "hyper")
         self.hyper: Parameters = hyper
-        self.known: list[tuple[np.ndarray, float, Optimum]] = []
+        self.known: list[tuple[np.ndarray, float, Tensor]] = []
         self.start = start
         self.drift = torch.zeros(hyper.size, len(start), dtype=torch.float64)
 
-    def at(self, theta: np.ndarray, tolerance: float = TOLERANCE) -> tuple[dict[str, Tensor], Model, Optimum]:
-        """Return values, model and optimum at theta."""
-        values = self.hyper.values(torch.as_tensor(theta, dtype=torch.float64))
-        model = hook(self.model, "at")(values)
+    def climb(self, theta: np.ndarray, model: Model, checkpoint: Checkpoint, tolerance: float = TOLERANCE) -> Optimum:
+        """Return the optimum at theta."""
         near = min(self.known, key=lambda item: float(((item[0] - theta) ** 2).sum()), default=None)
         target = Target(model, device=self.device)
         start = self.start if near is None else self._where(theta, near, target)
-        return values, model, climb(target, start, tolerance=tolerance, near=near is not None)
+        return climb(target, start, tolerance=tolerance, near=near is not None, checkpoint=checkpoint)
 
-    def _where(self, theta: np.ndarray, near: tuple[np.ndarray, float, Optimum], target: Target) -> Tensor:
+    def _where(self, theta: np.ndarray, near: tuple[np.ndarray, float, Tensor], target: Target) -> Tensor:
         """Return where the optimum should be: that of the nearest place, moved as optima drift unless that is worse."""
-        moved = near[2].z + torch.as_tensor(theta - near[0]) @ self.drift
-        places = torch.stack([near[2].z, moved])
+        moved = near[2] + torch.as_tensor(theta - near[0]) @ self.drift
+        places = torch.stack([near[2], moved])
         return places[int(torch.nan_to_num(target.log_density(places), nan=-math.inf).argmax())]
+
+    def fix(self, theta: np.ndarray) -> tuple[dict[str, Tensor], Model]:
+        """Return the values at theta, and the model with them."""
+        values = self.hyper.values(torch.as_tensor(theta, dtype=torch.float64))
+        return values, hook(self.model, "at")(values)
 
     def __call__(self, theta: np.ndarray) -> float:
         """Return log evidence plus log hyper-prior, both in theta, as exactly as a climb to the mode needs it."""
         for known, value, _ in self.known:
             if np.allclose(known, theta, atol=1e-12):
                 return value
-        _, _, optimum = self.at(theta, ROUGH)
-        value = self._log_density(theta, laplace_log_z(optimum) + 0.5 * min(optimum.decrement, ROUGH))
-        self.known.append((np.array(theta), value, optimum))
+        log_z, z = self._place().once(partial(self._evaluate, theta))
+        value = self._log_density(theta, log_z)
+        self.known.append((np.array(theta), value, z))
         return value
+
+    def _evaluate(self, theta: np.ndarray, checkpoint: Checkpoint) -> tuple[float, Tensor]:
+        optimum = self.climb(theta, self.fix(theta)[1], checkpoint, ROUGH)
+        return laplace_log_z(optimum) + 0.5 * min(optimum.decrement, ROUGH), optimum.z
+
+    def _place(self) -> Checkpoint:
+        # the climb from place to place is cheap and always the same: what it asked for is kept in the order of asking
+        return self.checkpoint.child(f"evidence-{len(self.known)}")
 
     def _log_density(self, theta: np.ndarray, log_z: float) -> float:
         return log_z + float(self.hyper.log_density(torch.as_tensor(theta, dtype=torch.float64)[None])[0])
 
     def node(self, theta: np.ndarray) -> tuple[Node, float]:
         """Return the node at theta, and its log evidence plus log hyper-prior."""
-        values, fixed, optimum = self.at(theta)
+        values, fixed = self.fix(theta)
+        optimum = self._place().once_as(Optimum, lambda here: self.climb(theta, fixed, here))
         log_z = laplace_log_z(optimum)
         value = self._log_density(theta, log_z)
-        self.known.append((theta, value, optimum))
+        self.known.append((theta, value, optimum.z))
         return Node(torch.as_tensor(theta), values, fixed, optimum, log_z, 0.0), value
 
     def slope(self, theta: np.ndarray, step: float) -> tuple[float, np.ndarray, np.ndarray]:
@@ -115,11 +129,11 @@ class _Evidence:
         ahead = np.array([self(theta + axis) for axis in axes])
         behind = np.array([self(theta - axis) for axis in axes])
         for row, axis in enumerate(axes):
-            self.drift[row] = (self._optimum(theta + axis).z - self._optimum(theta - axis).z) / (2 * step)
+            self.drift[row] = (self._optimum(theta + axis) - self._optimum(theta - axis)) / (2 * step)
         return centre, (ahead - behind) / (2 * step), (ahead - 2 * centre + behind) / step**2
 
-    def _optimum(self, theta: np.ndarray) -> Optimum:
-        return next(optimum for known, _, optimum in self.known if np.allclose(known, theta, atol=1e-12))
+    def _optimum(self, theta: np.ndarray) -> Tensor:
+        return next(z for known, _, z in self.known if np.allclose(known, theta, atol=1e-12))
 
     def mixed(self, theta: np.ndarray, step: float) -> np.ndarray:
         """Return the mixed second derivatives, zero on the diagonal; only after ``slope`` of the same arguments."""
@@ -181,7 +195,9 @@ def _scale(hessian: np.ndarray) -> np.ndarray:
     return np.asarray(axes / np.sqrt(np.maximum(lengths, 0.3)))
 
 
-def integrate(model: Model, start: Tensor, count: int, device: str = "cpu") -> Quadrature:
+def integrate(
+    model: Model, start: Tensor, count: int, device: str = "cpu", checkpoint: Checkpoint = NOWHERE
+) -> Quadrature:
     r"""Integrate a model over its ``hyper`` parameters by Gauss-Hermite quadrature around the mode of the evidence.
 
     .. math:: Z = \int e^{E(\theta)} d\theta \approx |S| \sum_k w_k e^{E(\theta_k) + x_k^2/2} (2\pi)^{n/2},
@@ -192,12 +208,14 @@ def integrate(model: Model, start: Tensor, count: int, device: str = "cpu") -> Q
     model : with hooks ``hyper`` and ``at``
     start : (d,), where to climb from in z
     count : nodes per hyper-parameter; 1 takes the mode alone (maximised evidence)
+    device : where to compute
+    checkpoint : keeps every optimum found on the way
 
     References
     ----------
     Rue, Martino & Chopin (2009), section 3 (integration over hyper-parameters)
     """
-    evidence = _Evidence(model, start, device)
+    evidence = _Evidence(model, start, device, checkpoint)
     size = evidence.hyper.size
     theta, scale, norm, step = _ascend(evidence, np.zeros(size), SETTLED if count == 1 else CENTRED)
     if count > 1:  # the quadrature needs the mixed derivatives themselves

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from skysift.contract import hook
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.engine import Check, Result
 from skysift.inference.hyper import Node, Quadrature, integrate, laplace_log_z
 from skysift.inference.importance import MOST_ROUNDS, Proposal, Weighted, weigh
@@ -50,11 +50,11 @@ def find_start(model: Model, start: Start, stream: Stream) -> Tensor:
     return model.parameters.unconstrain(middle).to(stream.device)
 
 
-def settle(model: Model, z: Tensor, stream: Stream) -> Quadrature:
+def settle(model: Model, z: Tensor, stream: Stream, checkpoint: Checkpoint = NOWHERE) -> Quadrature:
     """Return the nodes of a model: its quadrature over ``hyper``, or the one mode of a model without."""
     if hook(model, "hyper") is not None:
-        return integrate(model, z, int(hook(model, "hyper_nodes") or 1), stream.device)
-    optimum = climb(Target(model, device=stream.device), z)
+        return integrate(model, z, int(hook(model, "hyper_nodes") or 1), stream.device, checkpoint)
+    optimum = climb(Target(model, device=stream.device), z, checkpoint=checkpoint)
     log_z = laplace_log_z(optimum)
     return Quadrature([Node(z.new_zeros(0), {}, model, optimum, log_z, 0.0)], log_z, 1, 0.0)
 
@@ -103,15 +103,15 @@ def share_out(weights: Tensor, count: int) -> Tensor:
     return whole
 
 
-def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Result:
+def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoint: Checkpoint = NOWHERE) -> Result:
     """Approximate the posterior by a Gaussian at its mode, one per node of the hyper-parameters' quadrature.
 
     With ``importance``, draws are weighted by target over proposal and log Z is their mean weight; the weights are
     reported with k-hat, ESS and the largest of them.
     """
-    began = time.process_time()
+    checkpoint = checkpoint.metered()
     target = Target(model, device=stream.device) if hook(model, "hyper") is None else None
-    quadrature = settle(model, find_start(model, start, stream), stream)
+    quadrature = settle(model, find_start(model, start, stream), stream, checkpoint.child("settle"))
     if not settings.observed:
         quadrature = expect(quadrature, stream)
     place = max(range(len(quadrature.nodes)), key=lambda k: quadrature.nodes[k].log_weight)
@@ -121,7 +121,10 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     log_z, error, method = quadrature.log_z, None, "laplace"
     traces = node_traces(quadrature)
     if settings.importance:
-        pieces = [_weigh(node, settings, stream.child(f"node-{k}")) for k, node in enumerate(quadrature.nodes)]
+        pieces = [
+            _weigh(node, settings, stream.child(f"node-{k}"), checkpoint.child(f"node-{k}"))
+            for k, node in enumerate(quadrature.nodes)
+        ]
         draws, log_weights, variant = _gather(pieces, weights, quadrature)
         pairs = zip(pieces, quadrature.nodes, strict=True)
         gains = torch.tensor([piece.log_z - node.log_z for piece, node in pairs], dtype=torch.float64)
@@ -133,7 +136,7 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     else:
         draws, variant = _draw(quadrature, weights, settings.draws, stream)
         log_weights = None
-    cost = {"cpu_s": time.process_time() - began, "evidences": float(quadrature.evaluations)}
+    cost = {"cpu_s": checkpoint.cost()["cpu_seconds"], "evidences": float(quadrature.evaluations)}
     return Result(
         "laplace",
         draws[None],
@@ -162,10 +165,13 @@ def node_traces(quadrature: Quadrature) -> dict[str, Tensor]:
     }
 
 
-def _weigh(node: Node, settings: Settings, stream: Stream) -> Weighted:
-    proposal = Proposal.at(node.optimum.z, node.optimum.covariance_factor, node.model.parameters)
-    target = Target(node.model, device=stream.device)
-    return weigh(target, proposal, settings.importance, stream.generator("importance"), MOST_ROUNDS)
+def _weigh(node: Node, settings: Settings, stream: Stream, checkpoint: Checkpoint) -> Weighted:
+    def weigh_node(here: Checkpoint) -> Weighted:
+        proposal = Proposal.at(node.optimum.z, node.optimum.covariance_factor, node.model.parameters)
+        target = Target(node.model, device=stream.device)
+        return weigh(target, proposal, settings.importance, stream.generator("importance"), MOST_ROUNDS)
+
+    return checkpoint.once_as(Weighted, weigh_node)
 
 
 def _gather(pieces: list[Weighted], weights: Tensor, quadrature: Quadrature) -> tuple[Tensor, Tensor, Tensor]:

@@ -115,6 +115,14 @@ class StepSearch:
         """The averaged step, for use once the search is over."""
         return math.exp(self._mean_log)
 
+    def state(self) -> dict[str, float]:
+        """Return all that the search needs to go on from here."""
+        return dict(vars(self))
+
+    def load(self, state: dict[str, float]) -> None:
+        """Take over what `state` returned."""
+        vars(self).update(state)
+
     def update(self, acceptance: Tensor) -> None:
         """Take in the acceptance probabilities of one transition, (chain,)."""
         self._count += 1

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from skysift.contract import hook
 from skysift.inference.ascent import climb_adam, climb_quasi_newton
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.engine import Result
-from skysift.inference.newton import climb
+from skysift.inference.newton import Optimum, climb
 from skysift.inference.optima import UNFINISHED, separate
 from skysift.inference.starts import draw_starts
 from skysift.inference.target import Target
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from skysift.contract import Model
     from skysift.inference.engine import Start, Stream
-    from skysift.inference.newton import Optimum
 
 __all__ = ["Settings", "run"]
 
@@ -48,7 +48,7 @@ class Settings:
     optima: int = 3
 
 
-def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Result:
+def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoint: Checkpoint = NOWHERE) -> Result:
     """Find the highest optimum of the posterior density in z, and what else the starts lead to.
 
     The result has one draw, the mode; ``covariance_factor`` is that of the Gaussian there. ``traces``: ``optima``
@@ -59,28 +59,41 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     ------
     NumericsError : more than half of the starts have no finite log density
     """
-    begin = time.process_time()
     target = Target(model, device=stream.device)
+    checkpoint = checkpoint.metered(target)
     z = draw_starts(target, settings.starts, start, stream)
     density = target.check_starts(z)
     good = torch.isfinite(density)
     is_prior = (torch.arange(len(z), device=z.device) >= len(z) - settings.starts)[good]
-    z, density = z[good], density[good]
-    steps = settings.steps
-    if steps is None:
-        steps = 0 if hook(model, "curvature") is not None else 250
-    if steps > 0:
-        z, density = climb_adam(target, z, steps, settings.lr)
-    first = climb(target, z[density.argmax()], settings.polish)
-    slope = torch.full_like(density, torch.inf)
-    if settings.explore > 0:
-        z, density, slope = climb_quasi_newton(target, z, first.z, first.covariance_factor, settings.explore)
-    optima, owner = separate(target, first, (z, density, slope), settings.optima, settings.finish)
+    rows = z[good], density[good]
+    optima, owner, density = _search(target, rows, settings, checkpoint)
     # a start counts for the search of modes once it has ended somewhere
     followed = int(((owner != UNFINISHED) & is_prior).sum())
     result = _report(target, optima, owner, density, followed)
-    cost = {**result.cost, "cpu_seconds": time.process_time() - begin}
-    return replace(result, cost=cost, started_from=start.describe())
+    return replace(result, cost=result.cost | checkpoint.cost(), started_from=start.describe())
+
+
+def _search(
+    target: Target, rows: tuple[Tensor, Tensor], settings: Settings, checkpoint: Checkpoint
+) -> tuple[list[Optimum], Tensor, Tensor]:
+    """Follow starts of known density; return the optima, each row's place among them, and where in density it ended."""
+    z, density = rows
+    steps = settings.steps
+    if steps is None:
+        steps = 0 if hook(target.model, "curvature") is not None else 250
+    if steps > 0:
+        climbing = partial(climb_adam, target, z, steps, settings.lr)
+        z, density = checkpoint.child("adam").once(lambda here: climbing(checkpoint=here))
+    polishing = partial(climb, target, z[density.argmax()], settings.polish)
+    first = checkpoint.child("polish").once_as(Optimum, lambda here: polishing(checkpoint=here))
+    slope = torch.full_like(density, torch.inf)
+    if settings.explore > 0:
+        frame = first.z, first.covariance_factor
+        exploring = partial(climb_quasi_newton, target, z, frame, settings.explore)
+        z, density, slope = checkpoint.child("explore").once(lambda here: exploring(checkpoint=here))
+    limits = settings.optima, settings.finish
+    optima, owner = separate(target, first, (z, density, slope), limits, checkpoint.child("separate"))
+    return optima, owner, density
 
 
 def _report(target: Target, optima: list[Optimum], owner: Tensor, density: Tensor, followed: int) -> Result:
@@ -103,7 +116,7 @@ def _report(target: Target, optima: list[Optimum], owner: Tensor, density: Tenso
     }
     _, gradient = target.log_density_and_gradient(best.z[None])
     checks = check_optima(best, reached, len(density), bool(torch.isfinite(gradient).all()))
-    cost = {**target.cost(), "newton_steps": float(sum(one.steps for one in optima))}
+    cost = {"newton_steps": float(sum(one.steps for one in optima))}
     return Result(
         engine="map",
         draws=best.z[None, None],

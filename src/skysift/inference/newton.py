@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from skysift.contract import hook
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +84,15 @@ def factorise_information(information: Tensor) -> tuple[Tensor, bool]:
     return torch.linalg.cholesky(covariance), is_definite
 
 
-def climb(target: Target, z: Tensor, steps: int = 30, tolerance: float = 1e-6, *, near: bool = False) -> Optimum:
+def climb(
+    target: Target,
+    z: Tensor,
+    steps: int = 30,
+    tolerance: float = 1e-6,
+    *,
+    near: bool = False,
+    checkpoint: Checkpoint = NOWHERE,
+) -> Optimum:
     """Climb from one point by Newton steps to the nearest optimum.
 
     The first steps use the Fisher metric, which is positive definite wherever they begin; once the decrement is below
@@ -96,11 +107,16 @@ def climb(target: Target, z: Tensor, steps: int = 30, tolerance: float = 1e-6, *
     steps : at most so many
     tolerance : nats
     near : begin with the observed information, for a start close to the optimum
+    checkpoint : where the climb is kept, to go on from
     """
-    z = z.detach().to(torch.float64)
-    first = value = float(target.log_density(z[None])[0])
-    gain = decrement = float("inf")
-    observed, count = near, 0
+    at = checkpoint.load()
+    if at is None:
+        z = z.detach().to(torch.float64)
+        value = float(target.log_density(z[None])[0])
+        at = {"step": 0, "z": z, "first": value, "value": value, "gain": math.inf, "decrement": math.inf}
+        at["observed"] = near
+    z, value, first, gain, decrement = (at[name] for name in ("z", "value", "first", "gain", "decrement"))
+    observed, count = at["observed"], at["step"]
     local: Quadratic | None = None
     while count < steps:
         count += 1
@@ -116,6 +132,8 @@ def climb(target: Target, z: Tensor, steps: int = 30, tolerance: float = 1e-6, *
         if gain == 0.0:
             break
         local = None
+        at = at | {"step": count, "z": z, "value": value, "gain": gain, "decrement": decrement, "observed": observed}
+        checkpoint.save(partial(dict, at))
     # where the last step was small enough, the information there is known already
     last = local.information if local is not None and observed else expand(target, z, True).information
     factor, is_definite = factorise_information(last)

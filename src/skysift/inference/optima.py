@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.newton import Optimum, climb
 
 if TYPE_CHECKING:
@@ -25,7 +27,11 @@ STEPS_PER_ROW = 10
 
 
 def separate(
-    target: Target, first: Optimum, rows: tuple[Tensor, Tensor, Tensor], most: int, budget: int
+    target: Target,
+    first: Optimum,
+    rows: tuple[Tensor, Tensor, Tensor],
+    limits: tuple[int, int],
+    checkpoint: Checkpoint = NOWHERE,
 ) -> tuple[list[Optimum], Tensor]:
     """Sort the ends of many climbs by optimum, climbing further by Newton steps where they had not yet ended.
 
@@ -35,8 +41,8 @@ def separate(
     first : the best optimum known
     rows : points (batch, d), log densities (batch,) and squared gradients in units of the posterior (batch,);
         changed in place
-    most : distinct optima to polish
-    budget : Newton steps to spend on rows that had not ended
+    limits : distinct optima to polish at most, and Newton steps to spend on rows that had not ended
+    checkpoint : where the work is kept, to go on from
 
     Returns
     -------
@@ -44,22 +50,38 @@ def separate(
     optimum further down) or ``UNFINISHED``, (batch,)
     """
     z, density, slope = rows
-    optima = [first]
-    owner = torch.full(density.shape, UNFINISHED, dtype=torch.long, device=density.device)
-    _assign(target, optima, z, density, owner)
-    for row in density.argsort(descending=True).tolist():
+    most, budget = limits
+    kept = checkpoint.load()
+    if kept is None:
+        optima, done = [first], 0
+        owner = torch.full(density.shape, UNFINISHED, dtype=torch.long, device=density.device)
+        _assign(target, optima, z, density, owner)
+        queue = density.argsort(descending=True).tolist()
+    else:
+        optima, owner = [Optimum(**one) for one in kept["optima"]], kept["owner"]
+        queue, done, budget = kept["queue"], kept["step"], kept["budget"]
+        for mine, found in zip(rows, kept["rows"], strict=True):
+            mine.copy_(found)
+    for row in queue[done:]:
+        done += 1
         if int(owner[row]) != UNFINISHED:
             continue
         if float(slope[row]) >= ROUGH:
             if budget <= 0:
                 break
-            found = climb(target, z[row], STEPS_PER_ROW, ROUGH)
-            budget -= found.steps
-            z[row], density[row], slope[row] = found.z, found.log_density, found.decrement
+            climbed = climb(target, z[row], STEPS_PER_ROW, ROUGH)
+            budget -= climbed.steps
+            z[row], density[row], slope[row] = climbed.z, climbed.log_density, climbed.decrement
         _settle(target, optima, rows, (owner, row), most)
+        state = {"step": done, "budget": budget, "queue": queue, "rows": list(rows), "owner": owner}
+        checkpoint.save(partial(_snapshot, state, optima))
     order = sorted(range(len(optima)), key=lambda k: -optima[k].log_density)
     place = torch.tensor([*(order.index(k) for k in range(len(order))), ELSEWHERE, UNFINISHED], device=owner.device)
     return [optima[k] for k in order], place[owner]
+
+
+def _snapshot(state: dict[str, Any], optima: list[Optimum]) -> dict[str, Any]:
+    return state | {"optima": [vars(one) for one in optima]}
 
 
 def _settle(

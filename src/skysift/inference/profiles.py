@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from skysift.errors import InputError
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.conditioned import Held
 from skysift.inference.hyper import laplace_log_z
 from skysift.inference.importance import Proposal, weigh
@@ -48,7 +50,12 @@ class Profile:
 
 
 def make_profiles(
-    quadrature: Quadrature, parameters: Parameters, settings: Settings, stream: Stream, prior_span: tuple[float, float]
+    quadrature: Quadrature,
+    parameters: Parameters,
+    settings: Settings,
+    stream: Stream,
+    prior_span: tuple[float, float],
+    checkpoint: Checkpoint = NOWHERE,
 ) -> list[Profile]:
     """Profile the heaviest nodes in full; give the others the heaviest one's shape.
 
@@ -64,8 +71,10 @@ def make_profiles(
                     done[order[0]], quadrature.nodes[order[0]], quadrature.nodes[k], parameters, settings
                 )
             else:
-                child = stream.child(f"node-{k}")
-                done[k] = _profile(quadrature.nodes[k], parameters, settings, child, prior_span)
+                make = partial(
+                    _profile, quadrature.nodes[k], parameters, settings, stream.child(f"node-{k}"), prior_span
+                )
+                done[k] = checkpoint.child(f"node-{k}").once_as(Profile, make)
                 held += math.exp(quadrature.nodes[k].log_weight)
             update(len(done))
     return [done[k] for k in range(len(order))]
@@ -105,7 +114,12 @@ def _transfer(shape: Profile, heavy: Node, node: Node, parameters: Parameters, s
 
 
 def _profile(
-    node: Node, parameters: Parameters, settings: Settings, stream: Stream, prior_span: tuple[float, float]
+    node: Node,
+    parameters: Parameters,
+    settings: Settings,
+    stream: Stream,
+    prior_span: tuple[float, float],
+    checkpoint: Checkpoint,
 ) -> Profile:
     """Climb in the rest at each value of the parameter, each from the joint Gaussian's guess."""
     place = parameters.slices[settings.parameter].start
@@ -119,10 +133,14 @@ def _profile(
     if not bool(rest.any()):
         return _alone(node.model, settings, values)
     slope = covariance[rest, place] / covariance[place, place]
-    rows, centres, factor = [], [], None
-    middle, closest = float(prior.from_z(centre)), math.inf
+    middle = float(prior.from_z(centre))
+    rows, centres, factor, closest, done = [], [], None, math.inf, 0
     z = node.optimum.z[rest]
-    for k, value in enumerate(values):
+    kept = checkpoint.load()
+    if kept is not None:
+        done, rows, centres, z = kept["step"], kept["rows"], kept["centres"], kept["z"]
+        factor, closest = kept["factor"], kept["closest"]
+    for k, value in list(enumerate(values))[done:]:
         held = Held(node.model, settings.parameter, float(value))
         moved = prior.to_z(torch.tensor(value, dtype=torch.float64)) - centre
         guess = node.optimum.z[rest] + slope * moved
@@ -130,11 +148,13 @@ def _profile(
         if optimum is None:
             continue
         (log_l, error, ess), mean = _integrate(held, optimum, settings, stream.child(f"value-{k}"))
-        rows.append((value, log_l, error, ess))
+        rows.append((float(value), log_l, error, ess))
         centres.append(mean)
         z = optimum.z
         if abs(value - middle) < closest:
-            factor, closest = optimum.covariance_factor, abs(value - middle)
+            factor, closest = optimum.covariance_factor, float(abs(value - middle))
+        state = {"step": k + 1, "rows": rows, "centres": centres, "z": z, "factor": factor, "closest": closest}
+        checkpoint.save(partial(dict, state))
     if len(rows) < LEAST or factor is None:
         raise _too_few(settings, len(rows), values[0], values[-1])
     table = np.array(rows)

@@ -1,18 +1,37 @@
-"""Reading a Result: equal-weight draws, moments, physical values."""
+"""Reading a Result: equal-weight draws, moments, physical values, plain values to keep."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+from skysift.inference.engine import Check, Result
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from skysift.inference.engine import Result
     from skysift.parameters import Parameters
 
-__all__ = ["factorise_covariance", "flatten", "physical_draws", "resample", "weighted_moments"]
+__all__ = [
+    "factorise_covariance",
+    "flatten",
+    "pack_result",
+    "physical_draws",
+    "resample",
+    "unpack_result",
+    "weighted_moments",
+]
+
+
+def pack_result(result: Result) -> dict[str, Any]:
+    """Return a Result as tensors and plain values, such as a checkpoint keeps."""
+    return vars(result) | {"checks": [vars(check) for check in result.checks]}
+
+
+def unpack_result(kept: dict[str, Any]) -> Result:
+    """Undo `pack_result`."""
+    return Result(**kept | {"checks": [Check(**check) for check in kept["checks"]]})
 
 
 def flatten(result: Result) -> tuple[Tensor, Tensor]:

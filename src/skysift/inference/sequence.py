@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skysift.errors import InputError, nearest
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.engine import Check, Start
-from skysift.inference.result import factorise_covariance, flatten
+from skysift.inference.result import factorise_covariance, flatten, pack_result, unpack_result
 from skysift.inference.verdict import check_agreement, check_evidence, check_modes
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ __all__ = ["ENGINES", "continue_from", "load_engine", "read_settings", "run"]
 ENGINES = ("map", "laplace", "grid", "svi", "hmc", "nested")
 
 
-def run(model: Model, steps: Sequence[tuple[str, Mapping[str, Any]]], stream: Stream) -> list[Result]:
+def run(
+    model: Model, steps: Sequence[tuple[str, Mapping[str, Any]]], stream: Stream, checkpoint: Checkpoint = NOWHERE
+) -> list[Result]:
     """Run engines in a row, such as ``[("map", {}), ("svi", {"guide": "mvn"}), ("hmc", {})]``.
 
     Each starts from what the earlier ones found. Every result but that of ``map`` gets the check of modes against the
@@ -33,6 +37,7 @@ def run(model: Model, steps: Sequence[tuple[str, Mapping[str, Any]]], stream: St
     model : the model
     steps : names and settings of the engines
     stream : random numbers; each step draws from the child with its place and name
+    checkpoint : keeps the results of engines that have ended, and how far the one at work has come
 
     Raises
     ------
@@ -42,7 +47,8 @@ def run(model: Model, steps: Sequence[tuple[str, Mapping[str, Any]]], stream: St
     results: list[Result] = []
     start = Start()
     for place, (name, engine, settings) in enumerate(plan):
-        result = engine.run(model, settings, start, stream.child(str(place), name))
+        step = partial(engine.run, model, settings, start, stream.child(str(place), name))
+        result = checkpoint.child(f"{place}-{name}").once(step, pack_result, unpack_result)
         result = dataclasses.replace(result, checks=[*result.checks, *_compare(result, results)])
         start = continue_from(result, start)
         results.append(result)

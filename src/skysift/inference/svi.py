@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.engine import Check, Result
 from skysift.inference.guides.restarts import mean_of, train_restarts, weigh
 from skysift.inference.psis import SmoothedWeights, effective_size, smooth_weights, truncate_weights
@@ -61,7 +61,7 @@ class Settings:
     rate: float | None = None
 
 
-def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Result:
+def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoint: Checkpoint = NOWHERE) -> Result:
     """Train a guide by maximising the ELBO, and weigh its draws.
 
     Restarts differ in initial weights and noise, and all but the first begin away from the mode. Draws are resampled
@@ -73,12 +73,12 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
     InputError : unknown guide, or a hook that the settings need is missing
     NumericsError : the start is not finite
     """
-    begin = time.process_time()
     target = Target(model, device=stream.device)
-    rounds = train_restarts(model, target, settings, start, stream)
+    checkpoint = checkpoint.metered(target)
+    rounds = train_restarts(model, target, settings, start, stream, checkpoint)
     best = rounds.best
     count = max(settings.evaluate or (20000 if target.size <= SMALL else 10000), settings.draws)
-    z, log_ratio = weigh(best.guide, target, count, stream.generator("evaluate"))
+    z, log_ratio = weigh(best.guide, target, count, stream.generator("evaluate"), checkpoint.child("evaluate"))
     smoothed = smooth_weights(log_ratio)
     elbo, error = mean_of(log_ratio)
     checks = [
@@ -105,10 +105,9 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Resul
         checks=checks,
         traces=_traces(rounds, elbo, error, smoothed),
         cost={
-            **target.cost(),
+            **checkpoint.cost(),
             "steps": float(rounds.steps),
             "resampled": float(is_resampled),
-            "cpu_seconds": time.process_time() - begin,
         },
         started_from=start.describe(),
     )

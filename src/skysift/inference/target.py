@@ -10,6 +10,8 @@ from skysift.contract import hook
 from skysift.errors import NumericsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from skysift.contract import Model
@@ -47,6 +49,11 @@ class Target:
     def cost(self) -> dict[str, float]:
         """Return the counts so far: likelihood values, gradients, and values that were not finite."""
         return {"calls": float(self.calls), "gradients": float(self.gradients), "non_finite": float(self.non_finite)}
+
+    def restore(self, counts: Mapping[str, float]) -> None:
+        """Go on counting from what `cost` returned once."""
+        self.calls, self.gradients = int(counts["calls"]), int(counts["gradients"])
+        self.non_finite = int(counts["non_finite"])
 
     def __call__(self, z: Tensor, beta: float = 1.0) -> Tensor:
         """Return the log density at z, (batch, d) to (batch,), with a gradient that is finite everywhere."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -49,6 +49,14 @@ class Adam:
         self._mean = torch.zeros_like(self._values)
         self._square = torch.zeros_like(self._values)
         self._count = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return the running means and the number of steps; the weights belong to whoever owns them."""
+        return {"mean": self._mean, "square": self._square, "count": self._count}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self._mean, self._square, self._count = state["mean"], state["square"], state["count"]
 
     @torch.no_grad()
     def step(self, lr: float, clip: float) -> None:

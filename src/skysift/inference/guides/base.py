@@ -101,6 +101,14 @@ class Guide(ABC):
     def load_frame(self, state: dict[str, Tensor]) -> None:
         """Take over what `frame_state` returned."""
 
+    def memory(self) -> dict[str, Tensor]:
+        """Return what steers training without being part of the density; nothing for most guides."""
+        return {}
+
+    def load_memory(self, state: dict[str, Tensor]) -> None:
+        """Take over what `memory` returned."""
+        assert not state  # noqa: S101 - a guide with a memory has its own
+
     @property
     def size(self) -> int:
         """How many numbers w has."""

@@ -166,3 +166,11 @@ class FieldFirstGuide(Guide):
         """Take over mean, factor and bend."""
         self.regression.slope = state["slope"].clone()
         self.affine.load(state)
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return the running moments of the regression."""
+        return {"moment": self.regression.moment.clone()}
+
+    def load_memory(self, state: dict[str, Tensor]) -> None:
+        """Take over what `memory` returned."""
+        self.regression.moment = state["moment"].clone()

@@ -113,3 +113,11 @@ class NormsFirstGuide(Guide):
         self.regression.slope = state["slope"].clone()
         for name, affine in (("first", self.first), ("second", self.second)):
             affine.load({key: state[f"{name}.{key}"] for key in ("mean", "factor")})
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return the running moments of the regression."""
+        return {"moment": self.regression.moment.clone()}
+
+    def load_memory(self, state: dict[str, Tensor]) -> None:
+        """Take over what `memory` returned."""
+        self.regression.moment = state["moment"].clone()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from skysift.contract import hook
 from skysift.errors import InputError
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.guides import build_guide
+from skysift.inference.guides.adam import Adam
 from skysift.inference.guides.base import normal_noise
 from skysift.inference.guides.training import Plan, Trained, train
 from skysift.inference.guides.whitening import find_moments
@@ -75,7 +78,9 @@ class Rounds:
         return max(found, key=lambda pair: pair[0] - pair[1])
 
 
-def train_restarts(model: Model, target: Target, settings: Settings, start: Start, stream: Stream) -> Rounds:
+def train_restarts(
+    model: Model, target: Target, settings: Settings, start: Start, stream: Stream, checkpoint: Checkpoint = NOWHERE
+) -> Rounds:
     """Train as often as the settings say.
 
     All restarts but the first begin away from the mode. Where the guide asks for it, each trains a Gaussian first, and
@@ -96,7 +101,7 @@ def train_restarts(model: Model, target: Target, settings: Settings, start: Star
     trial = replace(trial, steps=0 if is_gaussian and finalists == count else pilot.schedule.pilot)
     outcomes, entrants = [], list(range(count))
     with follow(f"svi {settings.guide}", count * trial.steps + finalists * plan.steps) as update:
-        trainer = _Trainer(model, target, settings, update)
+        trainer = _Trainer(model, target, settings, update, checkpoint)
         if trial.steps:
             pilots = [trainer.train("mvn", starts[k], trial, streams[k].child("pilot")) for k in entrants]
             outcomes.append(pilots)
@@ -107,20 +112,31 @@ def train_restarts(model: Model, target: Target, settings: Settings, start: Star
     if best.share < own.promise and settings.steps is None:
         longer = replace(plan, steps=LONGER * plan.steps)
         with follow(f"svi {settings.guide}, longer", longer.steps) as update:
-            best = _Trainer(model, target, settings, update).finish(best.guide, longer, stream.child("longer"))
+            trainer = _Trainer(model, target, settings, update, checkpoint)
+            best = trainer.finish(best.guide, longer, stream.child("longer"))
         outcomes.append([best])
     return Rounds(best, outcomes)
 
 
-def weigh(guide: Guide, target: Target, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def weigh(
+    guide: Guide, target: Target, count: int, generator: torch.Generator, checkpoint: Checkpoint = NOWHERE
+) -> tuple[Tensor, Tensor]:
     """Return independent draws in z, (n, d), and log target minus log guide, (n,)."""
     frame, shift = guide.whitening, guide.whitening.log_det()
-    points, ratios = [], []
-    for begin in range(0, count, CHUNK):
+    points: list[Tensor] = []
+    ratios: list[Tensor] = []
+    kept = checkpoint.load()
+    if kept is not None:
+        points, ratios = [kept["points"]], [kept["ratios"]]
+        generator.set_state(kept["generator"])
+    for begin in range(sum(map(len, ratios)), count, CHUNK):
         draw = guide.draw(normal_noise(min(CHUNK, count - begin), guide.size, generator, antithetic=False))
         z = frame.to_z(draw.w)
         points.append(z)
         ratios.append(target.log_density(z) + shift - draw.log_q)
+        checkpoint.save(
+            lambda: {"points": torch.cat(points), "ratios": torch.cat(ratios), "generator": generator.get_state()}
+        )
     return torch.cat(points), torch.cat(ratios)
 
 
@@ -135,8 +151,11 @@ def mean_of(log_ratio: Tensor) -> tuple[float, float]:
 class _Trainer:
     """Builds, trains and rates guides of one model, and says how far it is."""
 
-    def __init__(self, model: Model, target: Target, settings: Settings, update: Callable[..., None]) -> None:
+    def __init__(
+        self, model: Model, target: Target, settings: Settings, update: Callable[..., None], checkpoint: Checkpoint
+    ) -> None:
         self.model, self.target, self.settings = model, target, settings
+        self.checkpoint = checkpoint
         self._update, self._done = update, 0
 
     def train(self, name: str, start: Start, plan: Plan, stream: Stream) -> Outcome:
@@ -147,14 +166,41 @@ class _Trainer:
 
     def finish(self, guide: Guide, plan: Plan, stream: Stream) -> Outcome:
         """Train a guide from where it is, and rate it."""
-        pick = _pick_target(self.model, self.target, guide, self.settings, stream)
-        trained = train(guide, pick, plan, stream.generator("noise"), self._watch)
+        before = self._done
+        work = partial(self._finish, guide, plan, stream)
+        place = self.checkpoint.child("-".join(stream.names[-2:]))
+        outcome = place.once(work, _pack_outcome, partial(_unpack_outcome, guide))
+        self._done = before + outcome.trained.steps
+        return outcome
+
+    def _finish(self, guide: Guide, plan: Plan, stream: Stream, checkpoint: Checkpoint) -> Outcome:
+        generators = {name: stream.generator(name) for name in ("noise", "minibatch")}
+        pick = _pick_target(self.model, self.target, guide, self.settings, generators["minibatch"])
+        trained = train(guide, pick, plan, generators, self._watch, checkpoint)
         _, log_ratio = weigh(guide, self.target, SCOUTS, stream.generator("scouts"))
         return Outcome(guide, trained, *mean_of(log_ratio), smooth_weights(log_ratio).ess / SCOUTS)
 
     def _watch(self, elbo: float) -> None:
         self._done += 1
         self._update(self._done, ELBO=elbo)
+
+
+def _pack_outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "guide": outcome.guide.state(),
+        "memory": outcome.guide.memory(),
+        "trained": outcome.trained.state(),
+        "numbers": [outcome.elbo, outcome.error, outcome.share],
+    }
+
+
+def _unpack_outcome(guide: Guide, kept: dict[str, Any]) -> Outcome:
+    weights = guide.parameters()
+    if weights:
+        Adam(weights)  # networks lie in memory as training leaves them: sums depend on it in their last digit
+    guide.load(kept["guide"])
+    guide.load_memory(kept["memory"])
+    return Outcome(guide, Trained.of(kept["trained"]), *kept["numbers"])
 
 
 def _plan(guide: Guide, settings: Settings) -> Plan:
@@ -188,7 +234,7 @@ def _find_frame(pilot: Guide, start: Start) -> Start:
     return replace(start, mode=frame.to_z(state["mean"][None])[0], covariance_factor=factor)
 
 
-def _pick_target(model: Model, target: Target, guide: Guide, settings: Settings, stream: Stream) -> Picker:
+def _pick_target(model: Model, target: Target, guide: Guide, settings: Settings, generator: torch.Generator) -> Picker:
     """Return the function from step to target: always the same, or a fresh minibatch at each step."""
     frame, shift = guide.whitening, guide.whitening.log_det()
 
@@ -206,5 +252,4 @@ def _pick_target(model: Model, target: Target, guide: Guide, settings: Settings,
     if minibatch is None:
         name = type(model).__name__
         raise InputError("fits", "batch", name, "a model that offers `minibatch`", "leave `batch` out: all data")
-    generator = stream.generator("minibatch")
-    return lambda step: climb_on(Target(minibatch(settings.batch, generator), device=stream.device))
+    return lambda step: climb_on(Target(minibatch(settings.batch, generator), device=target.device))

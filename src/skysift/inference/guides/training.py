@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.guides.adam import Adam
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -52,6 +53,15 @@ class Trained:
     elbo: list[float] = field(default_factory=list)
     error: list[float] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, state: Tensor) -> Trained:
+        """Return what `state` was made of."""
+        return cls(state[0].tolist(), state[1].tolist())
+
+    def state(self) -> Tensor:
+        """Return ELBO and error as rows, (2, steps)."""
+        return torch.tensor([self.elbo, self.error], dtype=torch.float64)
+
     @property
     def steps(self) -> int:
         """How many steps were taken."""
@@ -77,8 +87,9 @@ def train(
     guide: Guide,
     pick: Callable[[int], Climb],
     plan: Plan,
-    generator: torch.Generator,
+    generators: Mapping[str, torch.Generator],
     watch: Callable[[float], None] | None = None,
+    checkpoint: Checkpoint = NOWHERE,
 ) -> Trained:
     """Train a guide in place.
 
@@ -87,31 +98,75 @@ def train(
     guide : moved to the end of its training
     pick : step number to the target of that step (the same one, or that of a fresh minibatch)
     plan : the schedule
-    generator : source of all noise
+    generators : sources of randomness by name: all ``noise``, and whatever ``pick`` draws from
     watch : told the ELBO of each step
+    checkpoint : keeps how far the training is, to go on from
     """
-    trained = Trained()
-    weights = guide.parameters()
-    optimiser = Adam(weights) if weights else None
-    step, end = 0, plan.steps
-    hold = end - max(end // 3, 1)
-    average = _Average()
-    while step < end:
-        share = 1.0 if step < hold else 0.5 * (1.0 + math.cos(math.pi * (step - hold) / (end - hold)))
-        rate = LEAST_RATE + (plan.rate - LEAST_RATE) * share
-        gap = guide.climb(pick(step), guide.noise(plan.particles, generator), rate, plan.limit)
-        if optimiser is not None:
-            optimiser.step(plan.lr * min(1.0, (step + 1) / WARM_UP) * share, plan.clip)
-        _note(trained, gap)
+    training = _Training(guide, plan, generators)
+    kept = checkpoint.load()
+    if kept is not None:
+        training.load(kept)
+    while training.step < training.end:
+        training.advance(pick)
         if watch is not None:
-            watch(trained.elbo[-1])
-        step += 1
-        if step < hold and _is_flat(trained, plan):
-            hold, end = step, min(end, step + max(step // 2, LEAST_DECAY))
-        if step > end - max(1, int(AVERAGE * (end - hold))):
-            average.add(guide.state())
-    guide.load(average.mean())
-    return trained
+            watch(training.trained.elbo[-1])
+        checkpoint.save(training.state)
+    guide.load(training.average.mean())
+    return training.trained
+
+
+class _Training:
+    """A guide on its way: its optimiser, its schedule, and the average of its last weights."""
+
+    def __init__(self, guide: Guide, plan: Plan, generators: Mapping[str, torch.Generator]) -> None:
+        self.guide, self.plan, self.generators = guide, plan, generators
+        self.trained, self.average = Trained(), _Average()
+        weights = guide.parameters()
+        self.optimiser = Adam(weights) if weights else None
+        self.step, self.end = 0, plan.steps
+        self.hold = self.end - max(self.end // 3, 1)
+
+    def advance(self, pick: Callable[[int], Climb]) -> None:
+        """Take one step, and look whether a plateau is reached."""
+        guide, plan, hold = self.guide, self.plan, self.hold
+        share = 1.0 if self.step < hold else 0.5 * (1.0 + math.cos(math.pi * (self.step - hold) / (self.end - hold)))
+        rate = LEAST_RATE + (plan.rate - LEAST_RATE) * share
+        noise = guide.noise(plan.particles, self.generators["noise"])
+        gap = guide.climb(pick(self.step), noise, rate, plan.limit)
+        if self.optimiser is not None:
+            self.optimiser.step(plan.lr * min(1.0, (self.step + 1) / WARM_UP) * share, plan.clip)
+        _note(self.trained, gap)
+        self.step += 1
+        if self.step < self.hold and _is_flat(self.trained, plan):
+            self.hold, self.end = self.step, min(self.end, self.step + max(self.step // 2, LEAST_DECAY))
+        if self.step > self.end - max(1, int(AVERAGE * (self.end - self.hold))):
+            self.average.add(guide.state())
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the training needs to go on from here."""
+        return {
+            "step": self.step,
+            "end": self.end,
+            "hold": self.hold,
+            "trained": self.trained.state(),
+            "guide": self.guide.state(),
+            "memory": self.guide.memory(),
+            "optimiser": None if self.optimiser is None else self.optimiser.state(),
+            "average": self.average.state(),
+            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self.step, self.end, self.hold = state["step"], state["end"], state["hold"]
+        self.trained = Trained.of(state["trained"])
+        self.guide.load(state["guide"])
+        self.guide.load_memory(state["memory"])
+        if self.optimiser is not None:
+            self.optimiser.load(state["optimiser"])
+        self.average = _Average(**state["average"])
+        for name, generator in self.generators.items():
+            generator.set_state(state["generators"][name])
 
 
 def _note(trained: Trained, gap: Tensor) -> None:
@@ -134,9 +189,12 @@ def _is_flat(trained: Trained, plan: Plan) -> bool:
 class _Average:
     """Running mean of states."""
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._sum: dict[str, Tensor] = {}
+    def __init__(self, count: int = 0, total: dict[str, Tensor] | None = None) -> None:
+        self._count = count
+        self._sum: dict[str, Tensor] = total or {}
+
+    def state(self) -> dict[str, Any]:
+        return {"count": self._count, "total": self._sum}
 
     def add(self, state: dict[str, Tensor]) -> None:
         self._count += 1

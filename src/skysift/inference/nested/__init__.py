@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.engine import Check, Result
 from skysift.inference.nested.cube import Cube
 from skysift.inference.nested.found import Found
@@ -29,7 +30,7 @@ PROBES = 32
 DRAWS = 10_000
 
 
-def run(model: Model, settings: Settings, start: Start, stream: Stream) -> Result:
+def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoint: Checkpoint = NOWHERE) -> Result:
     """Sample the posterior and its evidence by nested sampling.
 
     The sampler walks through the unit cube, of which the priors make values; nothing of ``start`` is used, so that the
