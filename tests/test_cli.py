@@ -87,7 +87,7 @@ def test_example_parses_and_ends_with_out(words, step, tmp_path, monkeypatch):
     assert leave(line[1:]) == 0
     assert line[-2] in ("--out", "--out-dir")
     [options] = step.calls
-    assert all(isinstance(value, Path | list | tuple | str | int) for value in options.values())
+    assert all(isinstance(value, Path | list | tuple | str | int | float) for value in options.values())
 
 
 def test_step_receives_paths(step, tmp_path):

@@ -112,6 +112,22 @@ THREADS = click.Option(
     help="Threads of the numerical libraries (otherwise $OMP_NUM_THREADS decides).",
 )
 OUT = _option("--out", WritablePath(), "The file to write; it appears whole or not at all.")
+EVERY = click.Option(
+    ["--checkpoint-every"],
+    type=click.FloatRange(0.0),
+    default=60.0,
+    show_default=True,
+    envvar="SKYSIFT_CHECKPOINT_EVERY",
+    show_envvar=True,
+    help="Seconds between two checkpoints, from which a stopped run goes on.",
+)
+RESTART = click.Option(
+    ["--restart"],
+    is_flag=True,
+    envvar="SKYSIFT_RESTART",
+    show_envvar=True,
+    help="Begin anew, whatever a stopped run has left.",
+)
 OUT_DIR = _option("--out-dir", WritablePath(folder=True), "The folder to write to.")
 POSTERIORS = click.Argument(["posteriors"], nargs=-1, required=True, type=ReadableFile())
 TABLE_OUT = click.Option(["--out"], type=WritablePath(), help="A table to write as well (CSV).")
@@ -208,7 +224,7 @@ COMMANDS = (
     _command(
         "fit",
         "Run the engines of one fit on one data set.",
-        [CONFIG, OBSERVATION, DATA, THREADS, OUT],
+        [CONFIG, OBSERVATION, DATA, EVERY, RESTART, THREADS, OUT],
         """skysift fit --config results/R/config/fit-mvn.yaml \\
            --observation results/R/observation.h5 --data results/R/data/observed.h5 \\
            --out results/R/fits/mvn/observed.nc""",
@@ -225,7 +241,7 @@ COMMANDS = (
     _command(
         "sidebands",
         "Fit the signal in a region that has none.",
-        [CONFIG, OBSERVATION, DATA, REGION, THREADS, OUT],
+        [CONFIG, OBSERVATION, DATA, REGION, EVERY, RESTART, THREADS, OUT],
         """skysift sidebands --config results/R/config/sidebands-mvn.yaml \\
            --observation results/R/observation.h5 --data results/R/data/observed.h5 \\
            --region l+30 --out results/R/sidebands/mvn/observed/l+30.h5""",

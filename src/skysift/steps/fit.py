@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from skysift.config import load_slice
 from skysift.errors import InputError
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
+from skysift.inference.engine import Stream
+from skysift.steps.checkpoints import EVERY_S, keep
 from skysift.steps.device import choose_device, set_threads
 from skysift.steps.progress import Progress
 from skysift.storage.hdf5 import check_writable, collect
@@ -17,6 +19,7 @@ from skysift.storage.posterior import write_posterior
 
 if TYPE_CHECKING:
     from skysift.config import FitSlice
+    from skysift.inference.engine import Result
     from skysift.models import TemplateModel
 
 __all__ = ["prepare_model", "run"]
@@ -24,8 +27,10 @@ __all__ = ["prepare_model", "run"]
 INTEGRATORS = ("map", "laplace", "grid")
 
 
-def run(config: Path, observation: Path, data: Path, out: Path) -> None:
-    """Fit one data set and write its posterior.
+def run(
+    config: Path, observation: Path, data: Path, out: Path, checkpoint_every: float = EVERY_S, restart: bool = False
+) -> None:
+    """Fit one data set and write its posterior; a fit that was stopped goes on from its checkpoint.
 
     Parameters
     ----------
@@ -33,10 +38,14 @@ def run(config: Path, observation: Path, data: Path, out: Path) -> None:
     observation : file of format ``observation``
     data : file of format ``counts``
     out : ArviZ NetCDF
+    checkpoint_every : seconds between two checkpoints
+    restart : begin anew, whatever an earlier attempt has left
 
     Raises
     ------
     InputError : inputs that do not belong together, or an engine that the model does not suit
+    ResumeError : an earlier attempt had other inputs
+    InterruptedRunError : stopped by the system
     """
     check_writable(out)
     settings = load_slice(config, "fit")
@@ -53,23 +62,32 @@ def run(config: Path, observation: Path, data: Path, out: Path) -> None:
 
         write_posterior(out, replace(fit_recipe(settings, looked_at, counts, origin), provenance=provenance))
         return
-    from skysift.inference import sequence
-    from skysift.inference.engine import Stream
-    from skysift.inference.progress import observe
     from skysift.models import build
 
-    began = time.process_time(), time.perf_counter()
     stream = Stream(settings.seed, ("fit", settings.name, counts.name), device)
-    model, notes, hyper = prepare_model(build(settings, looked_at, counts, device=device), settings, stream)
-    steps = [(step.name, engine_settings(step)) for step in settings.sequence]
-    with observe(Progress):
-        results = sequence.run(model, steps, stream)
-    spent = {"cpu_s": time.process_time() - began[0], "wall_s": time.perf_counter() - began[1]}
+    with keep(out, provenance, "fit", every_s=checkpoint_every, restart=restart) as kept:
+        model = build(settings, looked_at, counts, device=device)
+        model, notes, hyper, results = _fit(model, settings, stream, kept.checkpoint)
+        spent = kept.spent()
     names = {name: part.template for name, part in settings.model.components.items()}
     posterior = gather_posterior(model, results, looked_at, counts, origin, stream, spent, names)
     attributes = {**posterior.attributes, "hyper": hyper} if hyper else posterior.attributes
-    posterior = replace(posterior, warnings=[*posterior.warnings, *notes], attributes=attributes, provenance=provenance)
-    write_posterior(out, posterior)
+    warnings = [*posterior.warnings, *notes, *kept.warnings]
+    write_posterior(out, replace(posterior, warnings=warnings, attributes=attributes, provenance=provenance))
+    kept.remove()
+
+
+def _fit(
+    model: TemplateModel, settings: FitSlice, stream: Stream, checkpoint: Checkpoint
+) -> tuple[TemplateModel, Sequence[str], dict[str, float], list[Result]]:
+    """Return the model as its engines saw it, notes and values of its hyper-parameters, and what engines found."""
+    from skysift.inference import sequence
+    from skysift.inference.progress import observe
+
+    model, notes, hyper = prepare_model(model, settings, stream, checkpoint.child("hyper"))
+    steps = [(step.name, engine_settings(step)) for step in settings.sequence]
+    with observe(Progress):
+        return model, notes, hyper, sequence.run(model, steps, stream, checkpoint.child("sequence"))
 
 
 def engine_settings(step: Any) -> dict[str, Any]:  # noqa: ANN401 - one class of settings per engine
@@ -78,9 +96,7 @@ def engine_settings(step: Any) -> dict[str, Any]:  # noqa: ANN401 - one class of
 
 
 def prepare_model(
-    model: TemplateModel,
-    settings: FitSlice,
-    stream: Any,  # noqa: ANN401 - duck-typed
+    model: TemplateModel, settings: FitSlice, stream: Stream, checkpoint: Checkpoint = NOWHERE
 ) -> tuple[TemplateModel, Sequence[str], dict[str, float]]:
     """Return the model ready for its engines, with notes and the hyper-parameters set to the maximum of their evidence.
 
@@ -95,7 +111,7 @@ def prepare_model(
         from skysift.inference.engine import Start
         from skysift.inference.laplace import find_start, settle
 
-        node = settle(model, find_start(model, Start(), stream), stream).nodes[0]
+        node = settle(model, find_start(model, Start(), stream), stream, checkpoint).nodes[0]
         values = {name: float(value) for name, value in node.values.items()}
         found = ", ".join(f"{name} = {value:.4g}" for name, value in values.items())
         return (

@@ -10,12 +10,14 @@ import numpy as np
 
 from skysift.config import load_slice
 from skysift.errors import InputError, nearest
+from skysift.steps.checkpoints import EVERY_S, keep
 from skysift.storage.hdf5 import Dataset, check_writable, collect, write
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skysift.config import SidebandsSlice
+    from skysift.inference.checkpoint import Checkpoint
     from skysift.inference.engine import Stream
     from skysift.models import TemplateModel
 
@@ -24,7 +26,15 @@ __all__ = ["run"]
 VALUES = 9
 
 
-def run(config: Path, observation: Path, data: Path, region: str, out: Path) -> None:
+def run(
+    config: Path,
+    observation: Path,
+    data: Path,
+    region: str,
+    out: Path,
+    checkpoint_every: float = EVERY_S,
+    restart: bool = False,
+) -> None:
     r"""Write the spurious signal of one sideband.
 
     The moved profile S' is fitted with the fit's own model, its norm free to be negative, hyper-parameters at the
@@ -38,10 +48,14 @@ def run(config: Path, observation: Path, data: Path, region: str, out: Path) -> 
     data : file of format ``counts``
     region : name of the sideband
     out : file of format ``spurious``
+    checkpoint_every : seconds between two checkpoints
+    restart : begin anew, whatever an earlier attempt has left
 
     Raises
     ------
     InputError : an unknown sideband, or inputs that do not belong together
+    ResumeError : an earlier attempt had other inputs
+    InterruptedRunError : stopped by the system
     """
     check_writable(out)
     settings = load_slice(config, "sidebands")
@@ -61,7 +75,9 @@ def run(config: Path, observation: Path, data: Path, region: str, out: Path) -> 
     model = build(
         settings, looked_at, counts, region=band.region, templates={settings.signal: band.template}, device=device
     )
-    peak, sd, grid, log_likelihood = _spurious(model, settings, stream)
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data])
+    with keep(out, provenance, "sidebands", every_s=checkpoint_every, restart=restart) as kept:
+        peak, sd, grid, log_likelihood = _spurious(model, settings, stream, kept.checkpoint)
     seen = float(counts.counts[:, band.region].sum())
     if not seen > 0:
         raise InputError(data, region, "no photons", "a sideband with photons", "choose other systematics.longitudes")
@@ -79,12 +95,12 @@ def run(config: Path, observation: Path, data: Path, region: str, out: Path) -> 
         "norm": Dataset(grid, "", "norm of the moved profile", ("norm",)),
         "log_likelihood": Dataset(log_likelihood, "", "marginal log likelihood, peak at zero", ("norm",)),
     }
-    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data])
     write(out, format="spurious", datasets=datasets, attributes=attributes, provenance=provenance)
+    kept.remove()
 
 
 def _spurious(
-    model: TemplateModel, settings: SidebandsSlice, stream: Stream
+    model: TemplateModel, settings: SidebandsSlice, stream: Stream, checkpoint: Checkpoint
 ) -> tuple[float, float, NDArray[np.float64], NDArray[np.float64]]:
     """Return peak and sd of the marginal likelihood of the signal's norm, and the likelihood on its grid."""
     from skysift.inference import grid
@@ -92,7 +108,7 @@ def _spurious(
     from skysift.inference.marginal import Marginal
 
     chosen = grid.Settings(f"{settings.signal}_norm", values=VALUES, importance=0, draws=1)
-    result = grid.run(replace(model, hyper_nodes=1), chosen, Start(), stream)
+    result = grid.run(replace(model, hyper_nodes=1), chosen, Start(), stream, checkpoint.child("grid"))
     marginal = Marginal(
         result.traces["marginal_grid"].numpy(), result.traces["marginal_log_likelihood"].numpy(), np.ones((1, 1))
     )

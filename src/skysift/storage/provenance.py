@@ -16,8 +16,8 @@ import skysift
 __all__ = ["Provenance", "collect", "digest_bytes", "digest_file"]
 
 _LIBRARIES = (
-    "arviz", "astropy", "gpytorch", "h5py", "healpy", "numpy", "pydantic", "pyro-ppl", "scipy", "torch", "xarray",
-    "zuko",
+    "arviz", "astropy", "dynesty", "gpytorch", "h5py", "healpy", "nautilus-sampler", "numpy", "pydantic", "pyro-ppl",
+    "scikit-learn", "scipy", "torch", "xarray", "zuko",
 )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.build import build_mixture
 from skysift.models.events.marginals import read_marginals
 from skysift.steps.device import choose_device, set_threads
+from skysift.steps.checkpoints import EVERY_S, keep
 from skysift.steps.events.sources import Finder
 from skysift.steps.progress import Progress
 from skysift.steps.results import Origin, gather_engines
@@ -37,8 +37,10 @@ __all__ = ["load_model", "run"]
 BATCH = 256
 
 
-def run(config: Path, observation: Path, data: Path, out: Path) -> None:
-    """Fit one event list and write its posterior.
+def run(
+    config: Path, observation: Path, data: Path, out: Path, checkpoint_every: float = EVERY_S, restart: bool = False
+) -> None:
+    """Fit one event list and write its posterior; a fit that was stopped goes on from its checkpoint.
 
     Parameters
     ----------
@@ -47,27 +49,34 @@ def run(config: Path, observation: Path, data: Path, out: Path) -> None:
     data : file of format ``marginals``
     out : ArviZ NetCDF
 
+    checkpoint_every : seconds between two checkpoints
+    restart : begin anew, whatever an earlier attempt has left
     Raises
     ------
     InputError : inputs that do not belong together, or events that no component allows
     """
+    ResumeError : an earlier attempt had other inputs
+    InterruptedRunError : stopped by the system
     check_writable(out)
     settings = load_slice(config, "events/fit")
     device = choose_device(settings.device, config)
     set_threads(settings.threads)
     model, marginals, used = load_model(settings, config, observation, data, device)
     origin = Origin(settings.name, marginals.data, settings.run, settings.seed)
-    began = time.process_time(), time.perf_counter()
     stream = Stream(settings.seed, ("fit", settings.name, marginals.data), device)
     steps = [(step.name, {k: v for k, v in step.settings.model_dump().items() if v is not None})
              for step in settings.sequence]  # fmt: skip
-    with observe(Progress):
-        results = sequence.run(model, steps, stream)
-    spent = {"cpu_s": time.process_time() - began[0], "wall_s": time.perf_counter() - began[1]}
-    posterior = gather_engines(model, results, origin, stream, spent, {})
-    posterior = _with_counts(posterior, model, marginals)
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, *used])
-    write_posterior(out, replace(posterior, provenance=provenance))
+    with (
+        keep(out, provenance, "events/fit", every_s=checkpoint_every, restart=restart) as kept,
+        observe(Progress),
+    ):
+        results = sequence.run(model, steps, stream, kept.checkpoint.child("sequence"))
+    posterior = gather_engines(model, results, origin, stream, kept.spent(), {})
+    posterior = _with_counts(posterior, model, marginals)
+    warnings = [*posterior.warnings, *kept.warnings]
+    write_posterior(out, replace(posterior, warnings=warnings, provenance=provenance))
+    kept.remove()
 
 
 def load_model(
