@@ -48,17 +48,40 @@ class DispersionColumns:
             reach[number] = low * energies[number].min(), high * energies[number].max()
         return reach
 
-    def at_nodes(self, energy: int, energy_reco_tev: Array) -> Array:
+    def at_nodes(self, energy: int, energy_reco_tev: Array, offsets: slice = slice(None)) -> Array:
         """Return M / E_q of one true bin at reconstructed energies (n,): (point, n, offset), TeV-1."""
-        found = np.empty((self.columns.shape[1], len(energy_reco_tev), self.columns.shape[3]))
-        for point, true_tev in enumerate(self.migration.nodes.energies_tev[energy]):
-            mu = energy_reco_tev / true_tev
-            cell = np.clip(np.searchsorted(self.support, mu, side="right") - 1, 0, len(self.support) - 2)
-            upper = (mu - self.support[cell]) / (self.support[cell + 1] - self.support[cell])
-            upper = np.where((mu < self.support[0]) | (mu >= self.support[-1]), np.nan, upper)[:, None]
-            column = self.columns[energy, point]
-            found[point] = np.nan_to_num(column[cell] * (1 - upper) + column[cell + 1] * upper, nan=0.0) / true_tev
+        true_tev = self.migration.nodes.energies_tev[energy][:, None]
+        mu, size = energy_reco_tev / true_tev, len(self.support)
+        cell = np.clip(np.searchsorted(self.support, mu, side="right") - 1, 0, size - 2)
+        upper = ((mu - self.support[cell]) / np.diff(self.support)[cell])[..., None]
+        inside = np.where((mu >= self.support[0]) & (mu < self.support[-1]), 1.0 / true_tev, 0.0)[..., None]
+        lines = np.ascontiguousarray(self.columns[energy, :, :, offsets]).reshape(len(mu) * size, -1)
+        at = cell + size * np.arange(len(mu))[:, None]
+        found: Array = (lines[at] * (1 - upper) + lines[at + 1] * upper) * inside
         return found
+
+    def between_nodes(self, energy: int, energy_reco_tev: Array, offset_deg: Array) -> Array:
+        """Return D of one true bin at many reconstructed energies (n,) and offsets (m,): (n, m), TeV-1.
+
+        D is a sum of lines in the reconstructed energy, which begin and end at nodes of mu: all energies see the same
+        running sums of their slopes.
+        """
+        true_tev, lines = self.migration.nodes.energies_tev[energy][:, None], self.columns[energy]
+        at, upper = self.migration.locate(offset_deg)
+        scales = self.migration.scales(energy, at, upper).T[:, None, :]
+        table = (lines[:, :, at] * (1 - upper) + lines[:, :, at + 1] * upper) * (scales / true_tev[..., None])
+        begins = self.support * true_tev
+        slopes = np.diff(table, axis=1) / np.diff(begins)[..., None]
+        turns = np.diff(slopes, axis=1, prepend=0.0, append=0.0)
+        jumps = np.zeros_like(turns)
+        jumps[:, 0], jumps[:, -1] = table[:, 0], -table[:, -1]
+        order = np.argsort(begins, axis=None, kind="stable")
+        turn, jump, begin = (x.reshape(order.size, -1)[order] for x in (turns, jumps, begins))
+        slope, shift = (np.cumsum(x, axis=0) for x in (turn, turn * begin - jump))
+        found = np.searchsorted(begin[:, 0], energy_reco_tev, side="right") - 1
+        density = slope[found] * energy_reco_tev[:, None] - shift[found]
+        outside = (found < 0) | (found == order.size - 1)
+        return np.where(outside[:, None], 0.0, np.maximum(density, 0.0))
 
 
 def read_columns(irf: Irf, migration: Migration) -> DispersionColumns:
@@ -69,9 +92,6 @@ def read_columns(irf: Irf, migration: Migration) -> DispersionColumns:
     irf : the response
     migration : of the same response
     """
-    axis = irf.energy_dispersion.migra
-    ends = axis.edges[0], np.nextafter(axis.edges[-1], 0.0)
-    support = np.concatenate((ends[:1], axis.nodes, ends[1:]))
     energies, offsets = migration.nodes.energies_tev, migration.offsets_deg
-    columns = irf.dispersion_raw(energies[..., None, None], support[:, None], offsets)
-    return DispersionColumns(migration, support, columns)
+    support, lines = irf.energy_dispersion.lines(energies[..., None], offsets)
+    return DispersionColumns(migration, support, np.ascontiguousarray(lines.swapaxes(-1, -2)))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skysift.instruments.ctao.point_light import look_up_point, sum_point
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
@@ -69,7 +71,9 @@ def add_points(
     densities: Array,
     events: tuple[Array, Array, Array],
     points: Sequence[PointSource],
+    *,
     by_energy: bool = False,
+    is_exact: bool = True,
 ) -> None:
     """Add point sources at their exact places.
 
@@ -79,11 +83,12 @@ def add_points(
     densities : (event, source), changed; or (event, true energy) of one source
     events : reconstructed energy, longitude and latitude, (event,)
     points : with the sources of ``densities``
-    by_energy : whether ``densities`` are those of `each_energy`
+    by_energy : whether ``densities`` are those of each true energy
+    is_exact : whether the energy dispersion is that of the response, or comes from tables
     """
-    energy, lon, lat = events
-    for source_lon, source_lat, expected in points:
-        for number, rows, added in kernel.point_densities(energy, (lon, lat), (source_lon, source_lat), expected):
+    evaluate = sum_point if is_exact else look_up_point
+    for lon, lat, expected in points:
+        for number, rows, added in evaluate(kernel, events, (lon, lat), expected):
             if by_energy:
                 densities[rows, number] += added[:, 0]
             else:

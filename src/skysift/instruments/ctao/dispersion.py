@@ -61,6 +61,17 @@ class EnergyDispersion:
         total = np.where(contains((self.energy, self.offset), points), total, 0.0)
         return total.reshape(shape)
 
+    def lines(self, energy_tev: ArrayLike, offset_deg: ArrayLike) -> tuple[Array, Array]:
+        """Return mu (n,), from the first edge through all nodes to the last, and the table there (..., n).
+
+        As `raw`, but continued up to the last edge: between two of these mu the table is linear.
+        """
+        energy, offset = np.broadcast_arrays(energy_tev, offset_deg)
+        points = (np.ravel(energy), np.ravel(offset))
+        inside = contains((self.energy, self.offset), points)
+        column = np.where(inside[:, None], np.maximum(self._columns(*points), 0.0), 0.0)
+        return self._support, column.reshape(*energy.shape, -1)
+
     def cumulative(self, energy_tev: ArrayLike, offset_deg: ArrayLike) -> tuple[Array, Array]:
         """Return mu (n,), from the first edge through all nodes to the last, and the share below each (..., n).
 

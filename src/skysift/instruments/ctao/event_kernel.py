@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysift.instruments.ctao.columns import DispersionColumns, read_columns
-from skysift.instruments.ctao.dispersion_tables import DispersionTable, make_dispersion_tables
+from skysift.instruments.ctao.dispersion_tables import DispersionTables, make_dispersion_tables
 from skysift.instruments.ctao.windows import Windows
 
 if TYPE_CHECKING:
@@ -80,54 +80,13 @@ class EventKernel:
             density += scales[point][pixels] * between
         return density
 
-    def point_densities(
-        self, energy_tev: Array, place: tuple[Array, Array], source_deg: tuple[float, float], expected: Array
-    ) -> Iterator[tuple[int, Numbers, Array]]:
-        """Yield what each true energy of a point source sends to events.
-
-        Parameters
-        ----------
-        energy_tev : (event,), reconstructed
-        place : longitude and latitude (event,), deg
-        source_deg : longitude and latitude of the source
-        expected : (true energy, source), events before migration
-
-        Yields
-        ------
-        number of a true energy, rows of events (n,), densities (n, source), TeV-1 deg-2
-        """
-        lon, lat = source_deg
-        migration, irf = self.response.factors.migration, self.response.irf
-        offset = self.response.pointing.offset_deg([lon], [lat])
-        at, upper = migration.locate(offset)
-        weights, sigmas = (x[:, 0] for x in irf.psf_components(self.response.true.energy.centres_tev[:, None], offset))
-        turned = lon + 360.0 * np.round((place[0] - lon) / 360.0)
-        cosine = np.cos(np.radians(lat))
-        # As in `fold_point`: flat around the source, and a density per solid angle at the event.
-        square, solid = (
-            ((place[0] - turned) * cosine) ** 2 + (place[1] - lat) ** 2,
-            cosine / np.cos(np.radians(place[1])),
-        )
-        for number, rows in self.visits(energy_tev):
-            if not expected[number].any():
-                continue
-            table, scale = self.columns.at_nodes(number, energy_tev[rows]), migration.scales(number, at, upper)[0]
-            between = table[:, :, at[0]] * (1 - upper[0]) + table[:, :, at[0] + 1] * upper[0]
-            density = np.zeros(len(rows))
-            for point in range(len(scale)):
-                density += scale[point] * between[point]
-            spread = np.zeros(len(rows))
-            for weight, sigma in zip(weights[number], sigmas[number], strict=True):
-                spread += weight / (2 * np.pi * sigma**2) * np.exp(-0.5 * square[rows] / sigma**2)
-            yield number, rows, (density * spread * solid[rows])[:, None] * expected[number]
-
     @cached_property
     def columns(self) -> DispersionColumns:
         """Energy dispersion as a density."""
         return read_columns(self.response.irf, self.response.factors.migration)
 
     @cached_property
-    def tables(self) -> list[DispersionTable]:
+    def tables(self) -> DispersionTables:
         """The same for quick look-ups."""
         low, high = np.log(self.response.reconstructed.energy.edges_tev[[0, -1]])
         return make_dispersion_tables(self.columns, self.response.irf.energy_dispersion.offset.nodes, (low, high))

@@ -1,18 +1,21 @@
-"""Densities at many events: sources smoothed by the PSF once per true energy, then interpolated."""
+"""Densities at many events: sources smoothed by the PSF once per true energy, then looked up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from skysift.instruments.ctao.densities import energy_densities
-from skysift.instruments.ctao.energy_reach import find_rings, make_squares, measure_reach
-from skysift.instruments.ctao.smoothed import SmoothedMap, make_smoothed_map, split_moments, with_moments
+from skysift.instruments.ctao.dispersion_tables import Places
+from skysift.instruments.ctao.energy_reach import find_reach, make_squares
+from skysift.instruments.ctao.smoothed import SmoothedMaps, make_smoothed_maps, split_moments, with_moments
 
 if TYPE_CHECKING:
     from skysift.instruments.ctao.response import Response
@@ -20,12 +23,33 @@ if TYPE_CHECKING:
 __all__ = ["InterpolatedDensities"]
 
 Array = NDArray[np.float64]
-#: Events put in order of latitude at once, and events taken at once: neighbours share what lies in the cache.
-_SORTED, _ROWS = 2**16, 2**13
-#: True energies whose maps would have more nodes than this are summed directly.
-_NODES = 300_000
+Numbers = NDArray[np.int64]
+#: Width of intervals of ln E_r, and events taken at once: neighbours in both share what lies in the cache.
+_STEP_LOG_ENERGY, _ROWS = 0.1, 2**13
+#: True energies on nodes of their own, and the most nodes that are worth it: what has more is summed directly.
+_ENERGIES, _NODES = 4, 400_000
 #: A jump of the filled share of a true bin that calls for the direct sum, and within which part of the reach of light.
 _JUMP, _NEAR = 1e-3, 0.5
+
+
+class _Events(NamedTuple):
+    """Events in the order in which they are taken."""
+
+    energy: Array
+    lon: Array
+    lat: Array
+    offset: Array
+    places: Places
+
+
+class _Light(NamedTuple):
+    """Light of a true energy at some events, shift of its mean offset and deviation, (event, source) each."""
+
+    number: int
+    rows: slice
+    light: Tensor
+    shift: Tensor
+    deviation: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,19 +60,22 @@ class InterpolatedDensities:
               F_{es}(x) = \sum_j \bar P(x | j, e)\, \mu_s(e, j)
 
     where :math:`\bar o` is the mean offset of the light that arrives at x: D is next to linear in the offset within
-    the width of the PSF. F and the mean offset come from maps as fine as the PSF, and from the direct sum where that
-    would take too many nodes, which is where few pixels contribute.
+    the width of the PSF, but for kinks, which see the deviation too. F and both moments are splines through nodes as
+    close as the PSF is wide, or come from the direct sum where that would take too many nodes, which is where few
+    pixels contribute.
 
     Parameters
     ----------
     response : of the pointing that the events belong to
     expected : (true energy, true pixel, source), events before migration
     is_mapped : whether maps are made, which pays for some 1e5 events; otherwise F is always the direct sum
+    is_split : whether the true energies of a single source are kept apart, however little each of them gives
     """
 
     response: Response
     expected: Array
     is_mapped: bool = True
+    is_split: bool = False
 
     def evaluate(self, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> Array:
         """Return densities of events within the reconstructed axes.
@@ -59,54 +86,96 @@ class InterpolatedDensities:
 
         Returns
         -------
-        (event, source), events per TeV and deg2; no row depends on the others, bit for bit
+        (event, source), events per TeV and deg2, or (event, true energy); no row depends on the others, bit for bit
         """
-        order = np.argsort(energy_tev, kind="stable")
-        log_energy, lon, lat = np.log(energy_tev[order]), lon_deg[order], lat_deg[order]
-        ring = find_rings(self.response.pointing.offset_deg(lon, lat), self._reach.shape[1])
-        densities = np.zeros((len(order), self.expected.shape[-1]))
-        for number, reach in enumerate(self._reach):
-            first, end = np.searchsorted(log_energy, (reach[:, 0].min(), reach[:, 1].max()))
-            for start in range(int(first), int(end), _SORTED):
-                part = slice(start, min(start + _SORTED, int(end)))
-                low, high = reach[ring[part]].T
-                near = start + np.flatnonzero((log_energy[part] >= low) & (log_energy[part] < high))
-                for rows in _in_latitude(near, lat):
-                    densities[rows] += self._add_energy(number, log_energy[rows], lon[rows], lat[rows])
+        order, starts, events = self._sort(energy_tev, lon_deg, lat_deg)
+        densities = np.zeros((len(order), len(self.expected) if self.is_split else self.expected.shape[-1]))
+        for first in range(0, len(self._reach), _ENERGIES):
+            bounds = {n: starts[self._reach[n]] for n in range(first, min(first + _ENERGIES, len(self._reach)))}
+            ranges = {n: (int(start), int(end)) for n, (start, end) in bounds.items() if end > start}
+            jumps = {number: self._find_jumps(number, events, slice(*rows)) for number, rows in ranges.items()}
+            for number, rows, light, shift, deviation in self._light(events, ranges):
+                table = self.response.kernel.tables.evaluate(number, events.places.take(rows), shift, deviation)
+                added, jump = (light * table).numpy(), jumps[number]
+                added[jump[(jump >= rows.start) & (jump < rows.stop)] - rows.start] = 0.0
+                self._place(densities, number)[rows] += added
+            for number, jump in jumps.items():
+                if jump.size:
+                    at = events.energy[jump], events.lon[jump], events.lat[jump]
+                    expected = self.expected[number] / self._scale
+                    self._place(densities, number)[jump] += energy_densities(self.response.kernel, number, expected, at)
         answer = np.empty_like(densities)
-        answer[order] = densities
+        answer[order] = densities * self._scale
         return answer
 
-    def _add_energy(self, number: int, log_energy: Array, lon_deg: Array, lat_deg: Array) -> Array:
-        """Return what one true energy contributes, (event, source)."""
-        light, offset, deviation = self._light(number, lon_deg, lat_deg)
-        added = light * self.response.kernel.tables[number].evaluate(log_energy, offset, deviation)
-        near = self._find_jumps(number, lon_deg, lat_deg)
-        if near.size:
-            events = np.exp(log_energy[near]), lon_deg[near], lat_deg[near]
-            added[near] = energy_densities(self.response.kernel, number, self.expected[number], events)
-        return added
+    def _place(self, densities: Array, number: int) -> Array:
+        """Return the columns that a true energy adds to."""
+        return densities[:, number : number + 1] if self.is_split else densities
 
-    def _find_jumps(self, number: int, lon_deg: Array, lat_deg: Array) -> NDArray[np.int64]:
+    def _sort(self, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> tuple[Numbers, Numbers, _Events]:
+        """Return the order in which events are taken, the first one of each interval of energy, and the events."""
+        interval = np.searchsorted(self._log_edges[1:-1], np.log(energy_tev), side="right")
+        order = np.lexsort(((lat_deg * 100.0).astype(np.int16), interval))
+        starts = np.searchsorted(interval[order], np.arange(len(self._log_edges)))
+        energy, lon, lat = energy_tev[order], self.response.reconstructed.grid.wrap(lon_deg[order]), lat_deg[order]
+        offset = self.response.pointing.offset_deg(lon, lat)
+        places = self.response.kernel.tables.locate(np.log(energy), offset)
+        return order, starts, _Events(energy, lon, lat, offset, places)
+
+    def _light(self, events: _Events, ranges: Mapping[int, tuple[int, int]]) -> Iterator[_Light]:
+        """Yield the light of some true energies at parts of their events."""
+        if not ranges:
+            return
+        block = min(ranges) // _ENERGIES
+        if block not in self._maps:
+            self._maps[block] = self._make_maps(block)
+        maps = self._maps[block]
+        first, last = min(start for start, _ in ranges.values()), max(end for _, end in ranges.values())
+        for start in range(first, last, _ROWS):
+            part = slice(start, min(start + _ROWS, last))
+            found = None if maps is None else maps.evaluate(events.lon[part], events.lat[part])
+            for number, (low, high) in ranges.items():
+                rows = slice(max(low, part.start), min(high, part.stop))
+                if rows.stop <= rows.start:
+                    continue
+                if found is None:
+                    yield _Light(number, rows, *self._sum_light(number, events, rows))
+                else:
+                    own = slice(rows.start - start, rows.stop - start)
+                    yield _Light(number, rows, *(column[own, number % _ENERGIES] for column in found))
+
+    def _sum_light(self, number: int, events: _Events, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """Return light, shift of its mean offset and deviation by the direct sum, (event, source) each."""
+        columns = with_moments(self._filled[number], self._offsets)
+        sums = np.zeros((columns.shape[1], rows.stop - rows.start))
+        for group, pixels, spread in self.response.kernel.windows.spread(number, events.lon[rows], events.lat[rows]):
+            for column in range(len(sums)):
+                sums[column, group] = (spread * columns[pixels, column]).sum(axis=1)
+        light, mean, deviation = split_moments(sums.T, np.zeros(1), np.zeros(1))
+        shift = np.where(light > 0, mean - events.offset[rows, None], 0.0)
+        found = [torch.from_numpy(part.astype(np.float32)) for part in (light, shift, deviation)]
+        return found[0], found[1], found[2]
+
+    def _find_jumps(self, number: int, events: _Events, rows: slice) -> Numbers:
         """Return events whose light comes from both sides of an offset where part of the dispersion table ends."""
         jumps = self._jumps[number]
         if not jumps.size:
             return np.zeros(0, dtype=np.int64)
-        offset = self.response.pointing.offset_deg(lon_deg, lat_deg)
-        reach = _NEAR * self.response.kernel.windows.reach_deg(number, lon_deg, lat_deg)
-        return np.flatnonzero(np.abs(offset[:, None] - jumps).min(axis=1) < reach)
+        reach = _NEAR * self.response.kernel.windows.reach_deg(number, events.lon[rows], events.lat[rows])
+        near = np.abs(events.offset[rows, None] - jumps).min(axis=1) < reach
+        found: Numbers = np.flatnonzero(near) + rows.start
+        return found
 
-    def _light(self, number: int, lon_deg: Array, lat_deg: Array) -> tuple[Array, Array, Array]:
-        """Return light at each event, mean and deviation of the offset where it comes from, all (event, source)."""
-        smoothed = self._maps[number]
-        if smoothed is not None:
-            return smoothed.evaluate(self.response.reconstructed.grid.wrap(lon_deg), lat_deg)
-        columns = with_moments(self._filled[number], self._offsets)
-        sums = np.zeros((columns.shape[1], len(lon_deg)))
-        for rows, pixels, spread in self.response.kernel.windows.spread(number, lon_deg, lat_deg):
-            for column in range(len(sums)):
-                sums[column, rows] = (spread * columns[pixels, column]).sum(axis=1)
-        return split_moments(sums.T, np.zeros(1), np.zeros(1))
+    def _make_maps(self, block: int) -> SmoothedMaps | None:
+        """Return the maps of some true energies, None where the direct sum is cheaper."""
+        numbers = range(block * _ENERGIES, min((block + 1) * _ENERGIES, len(self.expected)))
+        if not self.is_mapped:
+            return None
+        return make_smoothed_maps(self.response, list(numbers), self._filled, self._offsets, _NODES)
+
+    @cached_property
+    def _maps(self) -> dict[int, SmoothedMaps | None]:
+        return {}
 
     @cached_property
     def _offsets(self) -> Array:
@@ -121,31 +190,29 @@ class InterpolatedDensities:
         return [migration.offsets_deg[1:][row] for row in is_jump]
 
     @cached_property
-    def _maps(self) -> list[SmoothedMap | None]:
-        """A map for each true energy, None where the direct sum is cheaper."""
-        maps: list[SmoothedMap | None] = []
-        for number, reach in enumerate(self._reach):
-            made = None
-            if self.is_mapped and np.any(reach[:, 1] > reach[:, 0]):
-                made = make_smoothed_map(self.response, number, self._filled[number], self._offsets, _NODES)
-            maps.append(made)
-        return maps
+    def _scale(self) -> Array:
+        """Largest count of each source: light is kept in single precision, relative to it."""
+        scale: Array = np.maximum(self.expected.max(axis=(0, 1)), 1e-300)
+        return scale
 
     @cached_property
     def _filled(self) -> Array:
-        """Expected events where the response holds an energy dispersion, (true energy, true pixel, source)."""
-        return self.expected * self.response.factors.migration.filled_share(self._offsets)[:, :, None]
+        """Expected events where the response holds an energy dispersion, (true energy, true pixel, source), scaled."""
+        return self.expected / self._scale * self.response.factors.migration.filled_share(self._offsets)[:, :, None]
 
     @cached_property
-    def _reach(self) -> Array:
+    def _log_edges(self) -> Array:
         low, high = np.log(self.response.reconstructed.energy.edges_tev[[0, -1]])
-        squares = make_squares(self.response.true.grid.shape)
-        tables, sigma = self.response.kernel.tables, self.response.kernel.windows.widest_deg
-        return measure_reach(tables, (low, high), self._filled, self._offsets, sigma, squares)
+        return np.linspace(low, high, 2 + int((high - low) / _STEP_LOG_ENERGY))
 
-
-def _in_latitude(rows: NDArray[np.int64], lat_deg: Array) -> Iterator[NDArray[np.int64]]:
-    """Yield rows in parts of similar latitude."""
-    order = rows[np.argsort((lat_deg[rows] * 100.0).astype(np.int16), kind="stable")]
-    for start in range(0, len(order), _ROWS):
-        yield order[start : start + _ROWS]
+    @cached_property
+    def _reach(self) -> Numbers:
+        squares, kernel = make_squares(self.response.true.grid.shape), self.response.kernel
+        if self.is_split:
+            is_seen = kernel.windows.widest_deg > 0
+            ends = np.searchsorted(self._log_edges, kernel.tables.log_reach, side="right") + np.array([-1, 0])
+            reach: Numbers = np.clip(ends, 0, len(self._log_edges) - 1) * is_seen[:, None]
+            return reach
+        return find_reach(
+            kernel.tables, self._log_edges, self._filled, self._offsets, kernel.windows.widest_deg, squares
+        )

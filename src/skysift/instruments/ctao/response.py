@@ -31,7 +31,7 @@ __all__ = ["Response"]
 Array = NDArray[np.float64]
 Counts = TypeVar("Counts", Array, "torch.Tensor")
 #: Lists of this many events are worth maps.
-_MANY_EVENTS = 20_000
+_MANY_EVENTS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +250,7 @@ class Response:
             densities = sum_densities(self.kernel, expected, *events)
         else:
             densities = InterpolatedDensities(self, expected, total >= _MANY_EVENTS).evaluate(*events)
-        add_points(self.kernel, densities, events, points)
+        add_points(self.kernel, densities, events, points, is_exact=is_exact)
         return densities
 
     def densities_each(
@@ -260,20 +260,28 @@ class Response:
         lat_deg: Array,
         expected: Array,
         points: Sequence[PointSource] = (),
+        *,
+        total: int = 0,
+        is_exact: bool = False,
     ) -> Array:
-        """Return what each true energy of one source gives at events, by the direct sum, (event, true energy).
+        """Return what each true energy of one source gives at events, (event, true energy).
 
         Parameters
         ----------
         energy_tev, lon_deg, lat_deg : (event,), reconstructed
         expected : (true energy, true pixel, 1), events before migration
         points : point sources: longitude, latitude, events (true energy, 1)
+        total, is_exact : as in `densities_at`
         """
         from skysift.instruments.ctao.densities import add_points, each_energy
+        from skysift.instruments.ctao.interpolated import InterpolatedDensities
 
         events = (energy_tev, lon_deg, lat_deg)
-        densities = each_energy(self.kernel, expected[..., 0], *events)
-        add_points(self.kernel, densities, events, points, by_energy=True)
+        if is_exact:
+            densities = each_energy(self.kernel, expected[..., 0], *events)
+        else:
+            densities = InterpolatedDensities(self, expected, total >= _MANY_EVENTS, is_split=True).evaluate(*events)
+        add_points(self.kernel, densities, events, points, by_energy=True, is_exact=is_exact)
         return densities
 
     def rows(self, bins: NDArray[np.int64]) -> csr_array:

@@ -1,117 +1,119 @@
-"""Sources smoothed by the PSF of one true energy, on nodes as close as the PSF is wide."""
+"""Sources smoothed by the PSF of neighbouring true energies, on nodes as close as the narrowest is wide."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-
-from skysift.instruments.ctao.kernels import average_density
+from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 if TYPE_CHECKING:
     from skysift.instruments.ctao.response import Response
 
-__all__ = ["SmoothedMap", "make_smoothed_map", "split_moments", "with_moments"]
+__all__ = ["SmoothedMaps", "make_smoothed_maps", "split_moments", "with_moments"]
 
 Array = NDArray[np.float64]
-#: Distance of nodes in units of the narrowest sigma: cubic interpolation of logarithms is then good to 1e-3.
-_STEP = 0.6
+Singles = NDArray[np.float32]
+Spread = tuple[NDArray[np.int64], Singles]
+#: Distance of nodes in units of the narrowest sigma.
+_STEP = 0.5
+#: Nodes beyond the region on each side: what a spline does at its ends is forgotten after so many.
+_MARGIN = 8
 #: Light below this share of a source's brightest node is not told from none.
 _FLOOR = 1e-11
 #: Light below this is none.
 _NOTHING = 1e-250
 #: How many sigma light is followed.
-_REACH = 6.5
-#: Side of the squares of true pixels that one matrix product takes.
-_TILE = 6
+_REACH = 7.0
+#: Argument at which the error function is one.
+_FARTHEST = 6.0
 
 
 @dataclass(frozen=True, eq=False)
-class SmoothedMap:
-    """Logarithm of the light, mean and deviation of the offset it comes from, on nodes at equal distances.
+class SmoothedMaps:
+    """Cubic splines through the logarithm of light, and mean and deviation of the offset that it comes from.
 
     Parameters
     ----------
     low_deg : longitude and latitude of the first node
     step_deg : distances of nodes along both
-    nodes : (row, column, three for each source)
-    floor : (source,), added to the light before its logarithm was taken
+    width : nodes along longitude
+    coefficients : (node, true energy x 3 x source), of ln(light / peak + floor), of the mean offset less that of the
+        node, deg, and of the deviation, deg
+    peaks : (true energy, source), deg-2
     """
 
     low_deg: tuple[float, float]
     step_deg: tuple[float, float]
-    nodes: NDArray[np.float32]
-    floor: Array
+    width: int
+    coefficients: Tensor
+    peaks: Tensor
 
-    def evaluate(self, lon_deg: Array, lat_deg: Array) -> tuple[Array, Array, Array]:
-        """Return light, deg-2, mean and deviation of the offset, deg, each (event, source), by cubic interpolation."""
-        column, along = _cubic((lon_deg - self.low_deg[0]) / self.step_deg[0], self.nodes.shape[1])
-        row, across = _cubic((lat_deg - self.low_deg[1]) / self.step_deg[1], self.nodes.shape[0])
-        height, width, size = self.nodes.shape
-        # Four neighbours along longitude lie next to each other: one look-up takes them all.
-        quads = np.lib.stride_tricks.as_strided(
-            self.nodes, (height, width - 3, 4 * size), self.nodes.strides[:2] + self.nodes.strides[2:], writeable=False
-        )
-        found = across[0][:, None] * quads[row, column]
-        for number in range(1, 4):
-            found += across[number][:, None] * quads[row + number, column]
-        total = along[0][:, None] * found[:, :size]
-        for number in range(1, 4):
-            total += along[number][:, None] * found[:, number * size : (number + 1) * size]
-        sources = size // 3
-        light = np.maximum(np.exp(total[:, :sources].astype(np.float64)) - self.floor, 0.0)
-        moments = np.maximum(total[:, sources:], 0.0).astype(np.float64)
-        return light, moments[:, :sources], moments[:, sources:]
+    def evaluate(self, lon_deg: Array, lat_deg: Array) -> tuple[Tensor, Tensor, Tensor]:
+        """Return light, deg-2, shift of its mean offset and deviation, deg, each (event, true energy, source)."""
+        column, along = _place_in_spline((lon_deg - self.low_deg[0]) / self.step_deg[0])
+        row, across = _place_in_spline((lat_deg - self.low_deg[1]) / self.step_deg[1])
+        neighbours = torch.arange(4)
+        nodes = (row * self.width + column)[:, None] + (neighbours[:, None] * self.width + neighbours).view(1, 16)
+        weights = (across[:, :, None] * along[:, None, :]).view(-1, 16)
+        found = embedding_bag(nodes, self.coefficients, per_sample_weights=weights, mode="sum")
+        light, shift, deviation = found.view(len(found), len(self.peaks), 3, -1).unbind(2)
+        return (torch.exp(light) - _FLOOR).clamp_min(0.0) * self.peaks, shift, deviation
 
 
-def _cubic(place: Array, nodes: int) -> tuple[NDArray[np.int64], list[NDArray[np.float32]]]:
-    """Return the first of four nodes and their Lagrange weights."""
-    first = np.clip(place.astype(np.int64) - 1, 0, nodes - 4)
-    x = place - first
-    weights = (
-        -(x - 1) * (x - 2) * (x - 3) / 6,
-        x * (x - 2) * (x - 3) / 2,
-        -x * (x - 1) * (x - 3) / 2,
-        x * (x - 1) * (x - 2) / 6,
-    )
-    return first, [weight.astype(np.float32) for weight in weights]
+def _place_in_spline(place: Array) -> tuple[Tensor, Tensor]:
+    """Return the first of four nodes (event,) and the weights of all (event, 4)."""
+    cell = place.astype(np.int64)
+    x = torch.from_numpy((place - cell).astype(np.float32))
+    y = 1.0 - x
+    middle = 2.0 / 3.0 - 0.5 * x * x * (1.0 + y), 2.0 / 3.0 - 0.5 * y * y * (1.0 + x)
+    return torch.from_numpy(cell - 1), torch.stack((y * y * y / 6.0, *middle, x * x * x / 6.0), 1)
 
 
-def make_smoothed_map(
-    response: Response, number: int, expected: Array, offset_deg: Array, most_nodes: int
-) -> SmoothedMap | None:
-    """Smooth sources by the PSF of one true energy.
+def make_smoothed_maps(
+    response: Response, numbers: Sequence[int], expected: Array, offset_deg: Array, most_nodes: int
+) -> SmoothedMaps | None:
+    """Smooth sources by the PSF of some true energies.
 
     Parameters
     ----------
     response : gives the PSF and the axes
-    number : of the true energy
-    expected : (true pixel, source)
+    numbers : of the true energies
+    expected : (true energy, true pixel, source), of all energies
     offset_deg : (true pixel,), carried along as a mean
     most_nodes : None is returned where more would be needed
 
     Returns
     -------
-    the map over the reconstructed region
+    the maps over the reconstructed region
     """
-    weights, sigmas = response.factors.psf.weights[number], response.factors.psf.sigmas_deg[number]
-    is_lit = weights.sum(axis=1) > 0
+    from scipy.ndimage import spline_filter1d
+
+    psf = response.factors.psf
+    is_lit = psf.weights[numbers] > 0
     if not is_lit.any():
         return None
-    sigma = float(sigmas[is_lit][weights[is_lit] > 0].min())
-    lon, lat = _nodes(response, _STEP * sigma)
+    lon, lat = _make_nodes(response, _STEP * float(psf.sigmas_deg[numbers][is_lit].min()))
     if len(lon) * len(lat) > most_nodes:
         return None
-    sums = _smooth(response, number, with_moments(expected, offset_deg), (lon, lat))
-    floor = np.maximum(_FLOOR * sums[:, :, : expected.shape[1]].max(axis=(0, 1)), 1e-300)
+    sources = expected.shape[-1]
     here = response.pointing.offset_deg(lon, lat[:, None])[:, :, None]
-    light, mean, deviation = split_moments(sums, floor, here)
-    # Single precision is 1e-5 of the light at the floor, and twice as quick to look up.
-    nodes = np.concatenate((np.log(light), mean, deviation), axis=2, dtype=np.float32)
-    return SmoothedMap((lon[0], lat[0]), (lon[1] - lon[0], lat[1] - lat[0]), nodes, floor)
+    channels, peaks = np.empty((len(lat), len(lon), len(numbers), 3, sources)), np.empty((len(numbers), sources))
+    for place, number in enumerate(numbers):
+        sums = _smooth(response, number, with_moments(expected[number], offset_deg), (lon, lat))
+        peaks[place] = np.maximum(sums[:, :, :sources].max(axis=(0, 1)), 1e-280)
+        light, mean, deviation = split_moments(sums / np.tile(peaks[place], 3), np.full(sources, _FLOOR), here)
+        channels[:, :, place] = np.stack((np.log(light), mean - here, deviation), axis=2)
+    for axis in (0, 1):
+        channels = spline_filter1d(channels, 3, axis=axis, mode="mirror")
+    coefficients = torch.from_numpy(channels.reshape(len(lat) * len(lon), -1).astype(np.float32))
+    steps = lon[1] - lon[0], lat[1] - lat[0]
+    return SmoothedMaps((lon[0], lat[0]), steps, len(lon), coefficients, torch.from_numpy(peaks.astype(np.float32)))
 
 
 def with_moments(expected: Array, offset_deg: Array) -> Array:
@@ -136,60 +138,77 @@ def split_moments(sums: Array, floor: Array, here_deg: Array) -> tuple[Array, Ar
     return light, mean, np.sqrt(np.maximum(variance, 0.0))
 
 
-def _nodes(response: Response, step_deg: float) -> tuple[Array, Array]:
-    """Return longitudes and latitudes that cover the region and two nodes more on each side."""
+def _make_nodes(response: Response, step_deg: float) -> tuple[Array, Array]:
+    """Return longitudes and latitudes that cover the region and some more on each side."""
     grid = response.reconstructed.grid
     highest = np.cos(np.radians(np.abs(grid.lat_edges_deg).min()))
     axes = []
     for edges, step in ((grid.lon_edges_deg, step_deg / highest), (grid.lat_edges_deg, step_deg)):
-        count = int(np.ceil((edges[-1] - edges[0]) / step)) + 1
-        nodes = np.linspace(edges[0], edges[-1], max(count, 2))
-        width = nodes[1] - nodes[0]
-        axes.append(nodes[0] + width * np.arange(-2, len(nodes) + 2))
+        count = max(1, int(np.ceil((edges[-1] - edges[0]) / step)))
+        width = (edges[-1] - edges[0]) / count
+        axes.append(edges[0] + width * np.arange(-_MARGIN, count + 1 + _MARGIN))
     return axes[0], axes[1]
 
 
 def _smooth(response: Response, number: int, values: Array, nodes: tuple[Array, Array]) -> Array:
     """Return the PSF of every true pixel at every node times values (pixel, column), summed: (row, column, value)."""
     grid, psf = response.true.grid, response.factors.psf
-    reach = _REACH * np.where(psf.weights[number] > 0, psf.sigmas_deg[number], 0.0).max(axis=1)
-    cosine = np.cos(np.radians(grid.lat_deg))
-    row, column = np.divmod(np.arange(grid.size), grid.shape[1])
-    turn = response.reconstructed.grid.wrap(grid.lon_deg) - grid.lon_deg
-    east = [grid.lon_edges_deg[column + end] + turn for end in (0, 1)]
-    north = [grid.lat_edges_deg[row + end] for end in (0, 1)]
-    smoothed = np.zeros((len(nodes[1]), values.shape[1], len(nodes[0])))
-    is_bright = (reach > 0) & values.any(axis=1)
-    for pixels in _tiles(grid.shape):
-        lit = pixels[is_bright[pixels]]
-        if not lit.size:  # all of the tile is dark
+    lon, lat = nodes
+    smoothed = np.zeros((len(lat), values.shape[1], len(lon)), dtype=np.float32)
+    for term in range(psf.weights.shape[2]):
+        weight, sigma = psf.weights[number, :, term], psf.sigmas_deg[number, :, term]
+        lit = np.flatnonzero((weight > 0) & values.any(axis=1))
+        if not lit.size:
             continue
-        far = reach[lit].max()
-        along = _near(nodes[0], east, lit, far / cosine[lit].min())
-        across = _near(nodes[1], north, lit, far)
-        lon, lat = nodes[0][along], nodes[1][across]
-        for term in range(psf.weights.shape[2]):
-            weight, sigma = (x[number, lit, term][:, None] for x in (psf.weights, psf.sigmas_deg))
-            scale = cosine[lit, None]
-            low, high = ((edge[lit, None] - lon) * scale for edge in east)
-            columns = average_density(np.zeros(()), low, high, sigma)
-            low, high = (edge[lit, None] - lat for edge in north)
-            # Kernels are flat maps around the true pixel; nodes hold densities per solid angle.
-            rows = average_density(np.zeros(()), low, high, sigma) * weight * scale / np.cos(np.radians(lat))
-            parts = (rows[:, :, None] * values[lit][:, None, :]).reshape(len(lit), -1)
-            smoothed[across, :, along] += (parts.T @ columns).reshape(len(lat), values.shape[1], len(lon))
-    return np.ascontiguousarray(smoothed.transpose(0, 2, 1))
+        row, column = np.divmod(lit, grid.shape[1])
+        sigma, cosine = sigma[lit], np.cos(np.radians(grid.lat_deg[lit]))
+        west = grid.lon_edges_deg[column] + response.reconstructed.grid.wrap(grid.lon_deg[lit]) - grid.lon_deg[lit]
+        light = (values[lit] * weight[lit, None]).astype(np.float32)
+        along = _spread(lon, west, np.diff(grid.lon_edges_deg)[column], sigma / cosine)
+        across = _spread(lat, grid.lat_edges_deg[row], np.diff(grid.lat_edges_deg)[row], sigma)
+        starts = np.flatnonzero(np.diff(row, prepend=-1))
+        for part in np.split(np.arange(lit.size), starts[1:]):
+            sides = [(first[part], density[part]) for first, density in (along, across)]
+            _add_row(smoothed, sides[0], sides[1], light[part])
+    # Densities are per longitude so far, and then per solid angle.
+    return smoothed.transpose(0, 2, 1) / np.cos(np.radians(lat))[:, None, None]
 
 
-def _tiles(shape: tuple[int, int]) -> Iterator[NDArray[np.int64]]:
-    """Yield the pixels of each tile of a grid of (row, column)."""
-    pixels = np.arange(shape[0] * shape[1]).reshape(shape)
-    for row in range(0, shape[0], _TILE):
-        for column in range(0, shape[1], _TILE):
-            yield pixels[row : row + _TILE, column : column + _TILE].ravel()
+def _spread(nodes: Array, low: Array, width: Array, sigma: Array) -> Spread:
+    r"""Return the first node that each pixel reaches (pixel,), and its mean density at as many as any needs.
+
+    .. math:: \frac{{\rm erfc}(|x| - w) - {\rm erfc}(|x| + w)}{2 d}
+
+    x is the distance from the middle of the pixel, w half its width d, both over :math:`\sqrt 2 \sigma`.
+    """
+    step, reach = nodes[1] - nodes[0], _REACH * sigma
+    first = np.floor((low - reach - nodes[0]) / step).astype(np.int64)
+    last = np.ceil((low + width + reach - nodes[0]) / step).astype(np.int64)
+    scale = 2.0**-0.5 / sigma
+    start, steps, half = (
+        torch.from_numpy(part.astype(np.float32))[:, None]
+        for part in ((nodes[0] + step * first - low - 0.5 * width) * scale, step * scale, 0.5 * width * scale)
+    )
+    middle = (start + steps * torch.arange(int((last - first).max()) + 1)).abs()
+    # Numbers so small that they lose digits are slow, and nothing.
+    density = torch.erfc((middle - half).clamp_max(_FARTHEST)) - torch.erfc((middle + half).clamp_max(_FARTHEST))
+    return first, (density * torch.from_numpy((0.5 / width).astype(np.float32))[:, None]).numpy()
 
 
-def _near(nodes: Array, edges: list[Array], pixels: NDArray[np.int64], reach: float) -> slice:
-    """Return the nodes that some pixels reach."""
-    first, end = np.searchsorted(nodes, (edges[0][pixels].min() - reach, edges[1][pixels].max() + reach))
-    return slice(int(first), int(end))
+def _add_row(smoothed: Singles, along: Spread, across: Spread, light: Singles) -> None:
+    """Add the light of pixels of one latitude to nodes (row, value, column), by one matrix product."""
+    left, columns = _align(*along, smoothed.shape[2])
+    low, rows = _align(*across, smoothed.shape[0])
+    if columns.size and rows.size:
+        parts = (rows[:, :, None] * light[:, None, :]).reshape(len(light), -1)
+        added = (parts.T @ columns).reshape(rows.shape[1], light.shape[1], -1)
+        smoothed[low : low + rows.shape[1], :, left : left + columns.shape[1]] += added
+
+
+def _align(first: NDArray[np.int64], density: Singles, size: int) -> tuple[int, Singles]:
+    """Return pixels' densities (pixel, node) at common nodes of those that exist, and the first of these."""
+    count = density.shape[1]
+    start = int(first.min())
+    common = np.zeros((len(first), int(first.max()) - start + count), dtype=np.float32)
+    np.put_along_axis(common, (first - start)[:, None] + np.arange(count), density, axis=1)
+    return max(start, 0), common[:, max(-start, 0) : max(size - start, 0)]

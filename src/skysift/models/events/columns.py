@@ -187,7 +187,7 @@ def _spectrum(
         density = (flat / observation.reconstructed.volumes_tev_deg2.ravel()[rows.bins[own]]).T
     else:
         at = (rows.energy[own], rows.lon[own], rows.lat[own])  # type: ignore[index]  # all three or none
-        density = response.densities_each(*at, expected[:, :, None], points)
+        density = response.densities_each(*at, expected[:, :, None], points, total=rows.whole)
     return own, density, expected.sum(1) if response.true.is_discrete else cube.sum((1, 2))
 
 
