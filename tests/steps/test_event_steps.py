@@ -13,7 +13,7 @@ from skysift.instruments.ctao.event_list import read_events
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.marginals import read_marginals
 from skysift.steps import tables
-from skysift.steps.events import diagnose, evaluate, export, fit, gather, marginalise, observe, response, simulate
+from skysift.steps.events import diagnose, evaluate, export, fit, marginalise, observe, response, simulate
 from skysift.storage.hdf5 import read
 from skysift.storage.posterior import read_posterior
 from skysift.storage.tables import read_table
@@ -80,24 +80,6 @@ def test_marginals_have_a_column_for_every_source(run):
     assert marginals.counts.sum() == marginals.seen.sum() == 1200
     assert len(marginals.digests["responses"]) == 2
     assert set(marginals.digests["sources"]) == set(kinds)
-
-
-def test_chunks_are_the_whole_bit_for_bit(run, tmp_path, monkeypatch):
-    whole = read_marginals(run.gather())
-    monkeypatch.setattr(marginalise, "ROWS_PER_BLOCK", 16)
-    paths = [tmp_path / f"{number}.h5" for number in (2, 0, 1)]
-    for path in paths:
-        marginalise.run(
-            run.slice("marginalise"), run.observation, run.responses, run.simulate(), f"{path.stem}/3", path
-        )
-    gather.run(run.slice("marginalise"), paths, tmp_path / "whole.h5")
-    assert all(0 < len(read_marginals(path).counts) < len(whole.counts) for path in paths)
-    joined = read_marginals(tmp_path / "whole.h5")
-    assert np.array_equal(joined.counts, whole.counts)
-    assert np.array_equal(joined.seen, whole.seen)
-    for name, column in whole.columns.items():
-        assert np.array_equal(joined.columns[name].density, column.density)
-        assert np.array_equal(joined.columns[name].totals, column.totals)
 
 
 def test_posterior_holds_fractions_counts_and_truths(run, posteriors):

@@ -40,7 +40,8 @@ rule marginalise:
         response=ancient(RESPONSES),
         data=f"{RUN}/data/{{data}}.h5",
     output:
-        f"{RUN}/marginals/{{data}}/{{chunk}}.h5",
+        # what is there is read first: columns of sources that did not change are taken over
+        update(f"{RUN}/marginals/{{data}}/{{chunk}}.h5"),
     log:
         f"{RUN}/logs/marginals/{{data}}/{{chunk}}.log",
     benchmark:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from skysift.instruments.ctao.irf import READER_VERSION
+from skysift.instruments.ctao.pointing import Axes
 
 if TYPE_CHECKING:
+    from skysift.instruments.ctao.event_observation import EventObservation
     from skysift.instruments.ctao.irf import Irf
-    from skysift.instruments.ctao.pointing import Axes, Pointing
+    from skysift.instruments.ctao.pointing import Pointing
+    from skysift.sky.light import Light
 
-__all__ = ["FOLD_VERSION", "digest_response"]
+__all__ = ["FOLD_VERSION", "digest_light", "digest_observation", "digest_response"]
 
 #: Rises with every change of what a fold means.
 FOLD_VERSION = 1
@@ -43,3 +48,21 @@ def digest_response(irf: Irf, true: Axes, reconstructed: Axes, pointing: Pointin
 def _edges(axes: Axes) -> list[str]:
     arrays = (axes.energy.edges_tev, axes.grid.lon_edges_deg, axes.grid.lat_edges_deg)
     return [array.astype("<f8").tobytes().hex() for array in arrays]
+
+
+def digest_observation(observation: EventObservation) -> str:
+    """Return the sha256 of what was looked at, and how: axes, pointings, live times, responses; not of any source."""
+    content = {}
+    for item in fields(observation):
+        value = getattr(observation, item.name)
+        if item.name != "warnings" and not isinstance(value, Mapping):
+            content[item.name] = _edges(value) if isinstance(value, Axes) else repr(value)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def digest_light(light: Light | None) -> str:
+    """Return the sha256 of the light of a source, whose shape may come from a file; empty for none."""
+    if light is None:
+        return ""
+    parts = (light.cube, light.points_deg, light.point_flux)
+    return hashlib.sha256(b"".join(part.astype("<f8").tobytes() for part in parts)).hexdigest()

@@ -15,11 +15,12 @@ from skysift.errors import InputError, nearest
 from skysift.inference import sequence
 from skysift.inference.engine import Stream
 from skysift.inference.progress import observe
+from skysift.instruments.ctao.digest import digest_observation
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.build import build_mixture
 from skysift.models.events.marginals import read_marginals
-from skysift.steps.device import choose_device, set_threads
 from skysift.steps.checkpoints import EVERY_S, keep
+from skysift.steps.device import choose_device, set_threads
 from skysift.steps.events.sources import Finder
 from skysift.steps.progress import Progress
 from skysift.steps.results import Origin, gather_engines
@@ -48,15 +49,15 @@ def run(
     observation : file of format ``event_observation``
     data : file of format ``marginals``
     out : ArviZ NetCDF
-
     checkpoint_every : seconds between two checkpoints
     restart : begin anew, whatever an earlier attempt has left
+
     Raises
     ------
     InputError : inputs that do not belong together, or events that no component allows
-    """
     ResumeError : an earlier attempt had other inputs
     InterruptedRunError : stopped by the system
+    """
     check_writable(out)
     settings = load_slice(config, "events/fit")
     device = choose_device(settings.device, config)
@@ -84,6 +85,10 @@ def load_model(
 ) -> tuple[MixtureModel, Marginals, Sequence[Path]]:
     """Return the model of a fit, its marginals, and further files that were read."""
     looked_at, marginals, find = read_event_observation(observation), read_marginals(data), Finder(config)
+    found, wanted = str(marginals.digests["observation"]), digest_observation(looked_at)
+    if found != wanted:
+        remedy = "axes, pointings or responses changed: run `skysift response` and `skysift marginalise` again"
+        raise InputError(data, "digest of the observation", found, wanted, remedy)
     for component, source in settings.sources.items():
         if source not in marginals.columns:
             raise InputError(

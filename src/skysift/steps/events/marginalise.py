@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skysift.config import config_digest, load_slice
+from skysift.config.code import code_digest
 from skysift.errors import InputError
+from skysift.instruments.ctao.digest import digest_light, digest_observation
 from skysift.instruments.ctao.event_list import read_events
 from skysift.instruments.ctao.event_observation import read_event_observation
-from skysift.models.events.columns import Rows, marginalise
-from skysift.models.events.marginals import Marginals, write_marginals
+from skysift.models.events.columns import Column, Rows, marginalise
+from skysift.models.events.marginals import Marginals, read_marginals, write_marginals
 from skysift.steps.events.sources import open_responses, read_responses
 from skysift.storage.hdf5 import check_writable, collect
-from skysift.storage.provenance import digest_file
+from skysift.storage.provenance import digest_bytes, digest_file
 
 if TYPE_CHECKING:
+    from skysift.config.events.slices import MarginaliseSlice
+    from skysift.instruments.ctao.discrete import AnyResponse
     from skysift.instruments.ctao.event_list import EventList
     from skysift.instruments.ctao.event_observation import EventObservation
 
-__all__ = ["ROWS_PER_BLOCK", "run"]
+__all__ = ["ROWS_PER_BLOCK", "marginalise_events", "run"]
 
 #: Chunks begin at multiples of this, so that every matrix product has the same rows whatever the number of chunks.
 ROWS_PER_BLOCK = 4096
@@ -31,6 +36,8 @@ ROWS_PER_BLOCK = 4096
 
 def run(config: Path, observation: Path, response: Sequence[Path], data: Path, chunk: str, out: Path) -> None:
     """Write the marginals of one chunk of events.
+
+    Where the file is already there, columns of sources that did not change since are taken over.
 
     Parameters
     ----------
@@ -47,42 +54,100 @@ def run(config: Path, observation: Path, response: Sequence[Path], data: Path, c
     """
     check_writable(out)
     settings = load_slice(config, "events/marginalise")
-    number, count = _read_chunk(chunk)
+    part = _read_chunk(chunk)
     looked_at, events = read_event_observation(observation), read_events(data)
-    _check_inside(events, looked_at, data)
     if len(response) != len(looked_at.pointings):
         wanted = f"{len(looked_at.pointings)}, one per pointing"
         raise InputError(config, "--response", f"{len(response)} files", wanted, "name the response of each pointing")
-    irfs = open_responses(looked_at, observation)
-    responses = read_responses(response, irfs, looked_at)
-    pairs = list(zip(responses, looked_at.pointings, strict=True))
-    background = {k: part.background_counts() * pointing.live_time_s for k, (part, pointing) in enumerate(pairs)}
+    responses = read_responses(response, open_responses(looked_at, observation), looked_at)
+    marginals = marginalise_events(settings, looked_at, data, events, responses, part, out)
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, *response])
+    write_marginals(out, marginals, provenance)
+
+
+def marginalise_events(
+    settings: MarginaliseSlice,
+    looked_at: EventObservation,
+    data: Path,
+    events: EventList,
+    responses: Sequence[AnyResponse],
+    chunk: tuple[int, int] = (0, 1),
+    earlier: Path | None = None,
+) -> Marginals:
+    """Return the marginals of one chunk.
+
+    Parameters
+    ----------
+    settings : sources, and whether events are counted in bins first
+    looked_at : axes, pointings and lights
+    data, events : the file of the events and what is in it
+    responses : of each pointing
+    chunk : its number and the number of all chunks
+    earlier : file of which columns are taken over, if it is there
+
+    Raises
+    ------
+    InputError : events outside the axes
+    """
+    _check_inside(events, looked_at, data)
+    pairs = enumerate(zip(responses, looked_at.pointings, strict=True))
+    background = {k: response.background_counts() * pointing.live_time_s for k, (response, pointing) in pairs}
     rows = Rows.of(events, looked_at, binned=settings.binned)
-    start, stop = chunk_range(len(rows.counts), number, count)
-    rows = rows.take(start, stop)
+    rows = rows.take(*chunk_range(len(rows.counts), *chunk))
     seen = np.zeros(int(np.prod(looked_at.reconstructed.shape)))
     np.add.at(seen, rows.bins, rows.counts)
-    columns = {
-        name: marginalise(component, looked_at.lights.get(name), rows, looked_at, responses, background)
-        for name, component in settings.sources.items()
-    }
-    marginals = Marginals(
+    digests = _digest_inputs(settings, looked_at, data, responses)
+    columns = {} if earlier is None else _find_known(earlier, chunk, rows, digests)
+    found = len(columns)
+    for name, component in settings.sources.items():
+        if name not in columns:
+            light = looked_at.lights.get(name)
+            columns[name] = marginalise(component, light, rows, looked_at, responses, background)
+    print(f"{len(columns) - found} columns computed, {found} taken over", file=sys.stderr)
+    return Marginals(
         data=events.name,
         counts=rows.counts,
         pointing=rows.pointing,
-        columns=columns,
+        columns={name: columns[name] for name in settings.sources},
         seen=seen.reshape(looked_at.reconstructed.shape),
-        chunk=(number, count),
-        digests={
-            "events": digest_file(data),
-            "responses": [part.digest for part in responses],
-            "sources": {name: config_digest(component.source) for name, component in settings.sources.items()},
-        },
+        chunk=chunk,
+        digests=digests,
         truth=events.truth,
         warnings=(*looked_at.warnings, *events.warnings),
     )
-    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, *response])
-    write_marginals(out, marginals, provenance)
+
+
+def _digest_inputs(
+    settings: MarginaliseSlice, looked_at: EventObservation, data: Path, responses: Sequence[AnyResponse]
+) -> dict[str, Any]:
+    """Return what tells whether marginals of different chunks, or of an earlier run, belong together."""
+    sources = {
+        name: digest_bytes(f"{config_digest(component.source)} {digest_light(looked_at.lights.get(name))}".encode())
+        for name, component in settings.sources.items()
+    }
+    return {
+        "code": code_digest("events/marginalise"),
+        "events": digest_file(data),
+        "observation": digest_observation(looked_at),
+        "responses": [response.digest for response in responses],
+        "binned": settings.binned,
+        "sources": sources,
+    }
+
+
+def _find_known(out: Path, chunk: tuple[int, int], rows: Rows, digests: Mapping[str, Any]) -> dict[str, Column]:
+    """Return the columns of an earlier result that the same code made of the same events, responses and source."""
+    if not out.is_file():
+        return {}
+    try:
+        old = read_marginals(out)
+    except InputError:
+        return {}
+    is_same = all(old.digests.get(name) == own for name, own in digests.items() if name != "sources")
+    if old.chunk != chunk or len(old.counts) != len(rows.counts) or not is_same:
+        return {}
+    sources = old.digests["sources"]
+    return {name: old.columns[name] for name, own in digests["sources"].items() if sources.get(name) == own}
 
 
 def _read_chunk(text: str) -> tuple[int, int]:
