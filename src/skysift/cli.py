@@ -94,6 +94,7 @@ RESPONSES = click.Option(
     multiple=True,
     help="For events: responses made by `response`, one per pointing (HDF5).",
 )
+BATCH = _option("--batch", click.STRING, "Batch of simulations and number of batches, such as 0/10.")
 CHUNK = _option("--chunk", click.STRING, "Chunk of the events and number of chunks, such as 0/8.")
 MARGINALS = _option("--marginals", ReadableFile(), "Files made by `marginalise`, one per chunk (HDF5).")
 DATA_NAME = _option("--data", click.STRING, "Name of the simulated data set, such as simulated-000.")
@@ -111,7 +112,6 @@ THREADS = click.Option(
     expose_value=False,
     help="Threads of the numerical libraries (otherwise $OMP_NUM_THREADS decides).",
 )
-OUT = _option("--out", WritablePath(), "The file to write; it appears whole or not at all.")
 EVERY = click.Option(
     ["--checkpoint-every"],
     type=click.FloatRange(0.0),
@@ -128,6 +128,7 @@ RESTART = click.Option(
     show_envvar=True,
     help="Begin anew, whatever a stopped run has left.",
 )
+OUT = _option("--out", WritablePath(), "The file to write; it appears whole or not at all.")
 OUT_DIR = _option("--out-dir", WritablePath(folder=True), "The folder to write to.")
 POSTERIORS = click.Argument(["posteriors"], nargs=-1, required=True, type=ReadableFile())
 TABLE_OUT = click.Option(["--out"], type=WritablePath(), help="A table to write as well (CSV).")
@@ -158,7 +159,7 @@ def _run_listed(step: str, name: str, /, **options: object) -> None:
 
 
 #: Steps whose module depends on the kind of analysis, and steps with an option that takes several files.
-OF_KIND = ("prepare", "observe", "simulate", "fit", "diagnose", "evaluate")
+OF_KIND = ("prepare", "observe", "simulate", "fit", "diagnose", "calibrate", "evaluate")
 LISTED = {"systematics": ("systematics", "spurious"), "marginalise": ("events.marginalise", "response"),
           "gather": ("events.gather", "marginals")}  # fmt: skip
 
@@ -260,6 +261,13 @@ COMMANDS = (
         [OBSERVATION, DATA, THREADS, OUT_DIR],
         """skysift export --observation results/R/observation.h5 --data results/R/data/simulated-000.h5 \\
            --out-dir events""",
+    ),
+    _command(
+        "calibrate",
+        "Fit data drawn from a fit's own model: one batch.",
+        [CONFIG, OBSERVATION, BATCH, RESPONSES, THREADS, OUT],
+        """skysift calibrate --config results/R/config/calibrate-mvn.yaml \\
+           --observation results/R/observation.h5 --batch 0/10 --out results/R/calibration/mvn/000.h5""",
     ),
     _command(
         "tables",

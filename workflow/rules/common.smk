@@ -2,6 +2,7 @@
 RUN = f"results/{analysis.run}"
 DATA_OF_FIT = analysis.fit_data()
 DATA = analysis.all_data()
+CALIBRATED = analysis.calibrated_fits()
 SIDEBAND_REGIONS = [] if IS_EVENTS else analysis.sideband_regions()
 SIDEBAND_FITS = [] if IS_EVENTS else analysis.sideband_fits()
 PREPARE_MB = event_memory_mb(analysis, OBSERVED_EVENTS) if IS_EVENTS else maps_memory_mb(analysis)
@@ -46,7 +47,14 @@ def posteriors(wildcards):
     return plain + [f"{RUN}/fits/{fit}_sidebands/{data}.nc" for fit in SIDEBAND_FITS for data in DATA_OF_FIT[fit]]
 
 
+def trials(wildcards):
+    """Every batch of simulations of the calibration, where there is one."""
+    batches = analysis.calibrate.batches if analysis.calibrate else 0
+    return [f"{RUN}/calibration/{fit}/{k:03d}.h5" for fit in CALIBRATED for k in range(batches)]
+
+
 wildcard_constraints:
+    batch=r"\d\d\d+",
     slice=one_of(SLICES),
     set=one_of(name.removeprefix("simulate-") for name in SLICES if name.startswith("simulate-")),
     replicate=r"\d\d\d+",

@@ -1,12 +1,19 @@
 # The numbers of the whole run as tables, and the page that shows them.
 
 
+# A table of ranks only with a section `calibrate`.
+RANKS = {"ranks": report(f"{RUN}/tables/ranks.csv", caption="../report/ranks.rst", category="Tables")}
+RANKS = RANKS if CALIBRATED else {}
+
+
 rule tables:
     input:
         config=f"{RUN}/config/report.yaml",
         posteriors=posteriors,
         predictive=over_fits(f"{RUN}/predictive/{{fit}}/{{data}}.h5"),
+        trials=trials,
     output:
+        **RANKS,
         posterior=report(
             f"{RUN}/tables/posterior.csv",
             caption="../report/posterior.rst",
@@ -45,6 +52,7 @@ rule report:
         tables=rules.tables.output,
         posteriors=posteriors,
         predictive=over_fits(f"{RUN}/predictive/{{fit}}/{{data}}.h5"),
+        trials=trials,
     output:
         page=report(f"{RUN}/report.html", caption="../report/page.rst", category="Report"),
         figures=report(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from skysift.config.analysis import OBSERVED, Analysis
+from skysift.config.calibration_checks import check_calibration
 from skysift.config.components import Component, Model
 from skysift.config.modulation import Modulation
 from skysift.config.problems import Problem
@@ -44,6 +45,7 @@ def find_contradictions(analysis: Analysis) -> list[Problem]:
         _check_truth,
         _check_fits,
         _check_sidebands,
+        lambda analysis: check_calibration(analysis, analysis.fits),
     ]
     return [problem for check in checks for problem in check(analysis)]
 

@@ -15,7 +15,7 @@ _EVENTS = (*_MODEL, "steps/events/sources.py")
 _RESPONSE = ("geometry", "sky", "instruments", "steps/events/sources.py")
 _DENSITY = ("contract.py", "parameters", "likelihoods", "models")
 _RECIPE = ("inference", "steps/progress.py", "steps/recipe.py", "steps/results.py")
-_GATHERING = ("diagnostics", "steps/calibrate.py", "steps/gather.py")
+_GATHERING = ("streams.py", "diagnostics", "steps/gather.py", "steps/ranks.py", "steps/replicates.py", "steps/trials.py")
 _PAGE = (
     "plots", "steps/report_answers.py", "steps/report_events.py", "steps/report_figures.py", "steps/report_maps.py",
     "steps/report_page.py", "steps/report_pictures.py", "steps/report_verdicts.py", "steps/tables.py",
@@ -28,6 +28,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "simulate": (*_BASE, "streams.py", "geometry", "sky", "instruments"),
     "fit": (*_BASE, *_MODEL, *_RECIPE, "steps/checkpoints.py", "steps/device.py"),
     "diagnose": (*_BASE, *_MODEL, *_RECIPE, "diagnostics"),
+    "calibrate": (
+        *_BASE,
+        *_MODEL,
+        *_RECIPE,
+        "steps/checkpoints.py",
+        "steps/device.py",
+        "steps/fit.py",
+        "steps/trials.py",
+    ),
     "sidebands": (*_BASE, *_MODEL, "inference", "steps/checkpoints.py", "steps/device.py"),
     "events/prepare": (*_BASE, *_RESPONSE, "models"),
     "events/observe": (*_BASE, *_RESPONSE),
@@ -42,6 +51,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "steps/progress.py",
         "steps/results.py",
         "steps/device.py",
+    ),
+    "events/calibrate": (
+        *_BASE,
+        *_EVENTS,
+        "inference",
+        "steps/events/simulate.py",
+        "steps/results.py",
+        "steps/device.py",
+        "steps/trials.py",
     ),
     "events/diagnose": (*_BASE, *_EVENTS),
     "systematics": ("__init__.py", "errors.py", "storage", "streams.py", "parameters"),

@@ -14,6 +14,7 @@ from skysift.config.events.analysis import EventAnalysis
 from skysift.config.events.checks import find_event_contradictions
 from skysift.config.events.slices import (
     EVENT_SLICES,
+    EventCalibrateSlice,
     EventFitSlice,
     EventObservationSlice,
     EventReportSlice,
@@ -26,6 +27,7 @@ from skysift.config.reader import Document, read_yaml, read_yaml_text
 from skysift.config.section import Section
 from skysift.config.slices import (
     SLICES,
+    CalibrateSlice,
     FitSlice,
     ObservationSlice,
     ReportSlice,
@@ -115,6 +117,8 @@ def load_slice(path: Path | str, kind: Literal["simulate"]) -> SimulateSlice: ..
 @overload
 def load_slice(path: Path | str, kind: Literal["fit"]) -> FitSlice: ...
 @overload
+def load_slice(path: Path | str, kind: Literal["calibrate"]) -> CalibrateSlice: ...
+@overload
 def load_slice(path: Path | str, kind: Literal["sidebands"]) -> SidebandsSlice: ...
 @overload
 def load_slice(path: Path | str, kind: Literal["report"]) -> ReportSlice: ...
@@ -127,6 +131,8 @@ def load_slice(path: Path | str, kind: Literal["events/marginalise"]) -> Margina
 @overload
 def load_slice(path: Path | str, kind: Literal["events/fit"]) -> EventFitSlice: ...
 @overload
+def load_slice(path: Path | str, kind: Literal["events/calibrate"]) -> EventCalibrateSlice: ...
+@overload
 def load_slice(path: Path | str, kind: Literal["events/report"]) -> EventReportSlice: ...
 def load_slice(path: Path | str, kind: str | type[Section]) -> Section:
     """Return the slice of the configuration that one step reads.
@@ -134,8 +140,8 @@ def load_slice(path: Path | str, kind: str | type[Section]) -> Section:
     Parameters
     ----------
     path : file written by the workflow, ``results/<run>/config/<slice>.yaml``
-    kind : the class of the slice, or its name: ``observation``, ``simulate``, ``fit``, ``sidebands``, ``report``;
-        ``events/observation`` and so on for event analyses
+    kind : the class of the slice, or its name: ``observation``, ``simulate``, ``fit``, ``calibrate``, ``sidebands``,
+        ``report``; ``events/observation`` and so on for event analyses
 
     Raises
     ------

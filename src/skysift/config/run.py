@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import model_validator
 
+from skysift.config.calibration import Calibration
 from skysift.config.engines import EngineStep
 from skysift.config.faults import fault
 from skysift.config.scalars import DataPattern, Integer, Name, PositiveInteger
@@ -63,6 +64,7 @@ class Run(Section):
     seed : every random stream is derived from it
     device : ``auto``, ``cpu`` or ``cuda``
     threads : per fit
+    calibrate : `Calibration` or None
     """
 
     kind: ClassVar[str]
@@ -71,6 +73,11 @@ class Run(Section):
     seed: Integer = key(1, "every random stream is derived from it by name", example=1, ge=0)
     device: Literal["auto", "cpu", "cuda"] = key("cpu", "where tensors live", example="auto")
     threads: PositiveInteger = key(1, "threads of each fit", example=2, le=1024)
+    calibrate: Calibration | None = key(
+        None,
+        "repeat the fits on data drawn from their own model, to see whether posteriors hold what they promise",
+        example={"simulations": 200},
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -112,6 +119,14 @@ class Run(Section):
             name: [data for chosen in self.set_names() for data in self.data_of_set(chosen) if fit.takes(chosen, data)]
             for name, fit in self._fits().items()
         }
+
+    def calibrated_fits(self) -> list[str]:
+        """Return the fits that are calibrated; those of a recipe are no posteriors and are not."""
+        if self.calibrate is None:
+            return []
+        fits = self._fits()
+        chosen = [name for name in fits if getattr(fits[name], "recipe", None) is None]
+        return chosen if self.calibrate.fits is None else [name for name in fits if name in self.calibrate.fits]
 
     def make_slices(self) -> dict[str, Section]:
         """Return what each step reads, by slice name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from skysift.config.analysis import Analysis
+from skysift.config.calibration import Calibration
 from skysift.config.components import Component, Model
 from skysift.config.engines import EngineStep
 from skysift.config.fits import Recipe
@@ -20,6 +21,7 @@ from skysift.config.writer import plain
 __all__ = [
     "SLICES",
     "AnySlice",
+    "CalibrateSlice",
     "FitSlice",
     "MovedSignal",
     "ObservationSlice",
@@ -152,6 +154,18 @@ class SidebandsSlice(FitSlice):
         return {region_name(longitude_deg): longitude_deg for longitude_deg in self.longitudes_deg}
 
 
+class CalibrateSlice(FitSlice):
+    """What `calibrate` reads for one fit: the fit, and on how much it is tried.
+
+    Attributes
+    ----------
+    run, seed, device, threads, name, model, sequence : as in `FitSlice`; no recipe
+    calibrate : `Calibration`
+    """
+
+    calibrate: Calibration = key(REQUIRED, "how many truths", example={"simulations": 200})
+
+
 class ReportSlice(Section):
     """What the gathering steps read.
 
@@ -165,6 +179,7 @@ class ReportSlice(Section):
     truth : set to component or template to norm; empty when the observed counts are fitted
     signal : component of interest: that of the sidebands, or ``gce`` where there is one; None otherwise
     sideband_fits, sideband_regions : names; empty without the systematic
+    calibrated : names of the fits that are calibrated
     """
 
     run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
@@ -177,20 +192,22 @@ class ReportSlice(Section):
     signal: ComponentName | None = key(None, "component of interest", example="gce")
     sideband_fits: list[Name] = key(None, "fits with the systematic", example=["best"], default_factory=list)
     sideband_regions: list[str] = key(None, "sidebands", example=["l+30"], default_factory=list)
+    calibrated: list[Name] = key(None, "fits that are calibrated", example=["mvn"], default_factory=list)
 
 
-AnySlice = ObservationSlice | SimulateSlice | FitSlice | SidebandsSlice | ReportSlice
+AnySlice = ObservationSlice | SimulateSlice | FitSlice | CalibrateSlice | SidebandsSlice | ReportSlice
 SLICES: dict[str, type[Section]] = {
     "observation": ObservationSlice,
     "simulate": SimulateSlice,
     "fit": FitSlice,
+    "calibrate": CalibrateSlice,
     "sidebands": SidebandsSlice,
     "report": ReportSlice,
 }
 
 
 def make_slices(analysis: Analysis) -> dict[str, AnySlice]:
-    """Return the slices: ``observation``, ``simulate-<set>``, ``fit-<fit>``, ``sidebands-<fit>``, ``report``."""
+    """Return the slices: ``observation``, ``report``, ``simulate-<set>``, ``{fit,calibrate,sidebands}-<fit>``."""
     slices: dict[str, AnySlice] = {"observation": _observation(analysis)}
     sets = analysis.simulate.sets if analysis.simulate else {}
     slices |= {f"simulate-{name}": _simulate(analysis, name, chosen) for name, chosen in sets.items()}
@@ -199,6 +216,9 @@ def make_slices(analysis: Analysis) -> dict[str, AnySlice]:
         slices |= {
             f"sidebands-{name}": _sidebands(analysis, name, analysis.sidebands) for name in analysis.sideband_fits()
         }
+    for name in analysis.calibrated_fits() if analysis.calibrate else []:
+        calibrate = {"calibrate": plain(analysis.calibrate)}  # type: ignore[arg-type]  # there is one
+        slices[f"calibrate-{name}"] = CalibrateSlice.model_validate(plain(fit_slice(analysis, name)) | calibrate)
     slices["report"] = _report(analysis)
     return slices
 
@@ -281,4 +301,5 @@ def _report(analysis: Analysis) -> ReportSlice:
         signal=wanted if any(wanted in components for components in models.values()) else None,
         sideband_fits=analysis.sideband_fits(),
         sideband_regions=analysis.sideband_regions(),
+        calibrated=analysis.calibrated_fits(),
     )

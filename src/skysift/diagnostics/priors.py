@@ -18,7 +18,8 @@ class PriorDensity:
 
     Parameters
     ----------
-    kind : ``normal`` (mean, sd), ``lognormal`` (median, sd of ln), ``uniform`` or ``loguniform`` (low, high)
+    kind : ``normal`` (mean, sd), ``lognormal`` (median, sd of ln), ``uniform`` or ``loguniform`` (low, high), or
+        ``beta`` (its two exponents, plus one)
     first, second : the two numbers
     low, high : where a normal prior is cut
 
@@ -49,6 +50,8 @@ class PriorDensity:
                 return stats.uniform(self.first, self.second - self.first)
             case "loguniform":
                 return stats.loguniform(self.first, self.second)
+            case "beta":
+                return stats.beta(self.first, self.second)
         raise ValueError(f"no prior of kind {self.kind!r}")
 
     @property

@@ -1,15 +1,15 @@
-"""Events as pictures: how many in each energy bin and where on the sky, beside what each component explains."""
+"""Events as pictures: how many in each energy bin and where on the sky, beside what the model explains."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skysift.plots.style import INK, MUTED, assign_colours, new_figure, use_style
+from skysift.plots.style import INK, MUTED, assign_colours, new_figure, set_plain_log, use_style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
-__all__ = ["EnergyCounts", "ImageCounts", "plot_components", "plot_energies", "plot_images"]
+__all__ = [
+    "EnergyCounts", "ImageCounts", "double", "draw_diverging", "draw_image", "finish_image", "pixel_table",
+    "plot_components", "plot_energies", "plot_images", "steps",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -27,13 +30,27 @@ class EnergyCounts:
     """Events in energy bins.
 
     ``edges_tev`` (K + 1,), ``observed`` (K,), ``expected`` (5, K): 2.5, 16, 50, 84, 97.5 % quantiles of predicted
-    events, ``components``: name to mean (K,).
+    events, ``components``: name to mean (K,), ``counts``: name to the same quantiles of its number of events.
     """
 
     edges_tev: Array
     observed: Array
     expected: Array
     components: Mapping[str, Array]
+    counts: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def model(self) -> Array:
+        """Mean of all components together, (K,)."""
+        return np.asarray(np.sum(list(self.components.values()), axis=0))
+
+    def spread(self, name: str) -> tuple[Array, Array]:
+        """Return the 95 % interval of a component's events in each bin, as far as its number is uncertain."""
+        own = self.components[name]
+        if name not in self.counts or not own.sum() > 0:
+            return own, own
+        quantiles = self.counts[name]
+        return own * quantiles[0] / own.sum(), own * quantiles[4] / own.sum()
 
 
 @dataclass(frozen=True)
@@ -55,14 +72,17 @@ class ImageCounts:
         """Return values of pixels as (latitude, longitude)."""
         return values.reshape(len(self.lat_edges_deg) - 1, len(self.lon_edges_deg) - 1)
 
+    def smooth(self, values: Array) -> Array:
+        """Return sums over 3 x 3 pixels, less at the border, (latitude, longitude)."""
+        from scipy.ndimage import uniform_filter
+
+        return 9.0 * np.asarray(uniform_filter(self.grid(np.asarray(values, dtype=np.float64)), 3, mode="constant"))
+
     @property
     def smoothed_sigma(self) -> Array:
         """(observed - expected) / sqrt(expected), both summed over 3 x 3 pixels, (latitude, longitude)."""
-        from scipy.ndimage import uniform_filter
-
-        seen, model = (self.grid(part) for part in (self.observed, self.model))
-        both = [9.0 * uniform_filter(np.asarray(part, dtype=np.float64), 3, mode="constant") for part in (seen, model)]
-        return np.asarray((both[0] - both[1]) / np.sqrt(np.maximum(both[1], 1e-9)))
+        seen, model = self.smooth(self.observed), self.smooth(self.model)
+        return np.asarray((seen - model) / np.sqrt(np.maximum(model, 1e-9)))
 
 
 def plot_energies(counts: EnergyCounts) -> tuple[Figure, pd.DataFrame]:
@@ -74,76 +94,80 @@ def plot_energies(counts: EnergyCounts) -> tuple[Figure, pd.DataFrame]:
     """
     import pandas as pd
 
-    edges, middle = counts.edges_tev, np.sqrt(counts.edges_tev[1:] * counts.edges_tev[:-1])
+    edges, middle, model = counts.edges_tev, np.sqrt(counts.edges_tev[1:] * counts.edges_tev[:-1]), counts.model
     colours = assign_colours(counts.components)
-    model = np.asarray(sum(counts.components.values()))
+    pull = np.where(model > 0.3, (counts.observed - model) / np.sqrt(np.maximum(model, 0.3)), np.nan)
     with use_style():
-        figure, axes = new_figure(9.6, 4.6, 2, 2, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
+        figure, axes = new_figure(9.6, 4.8, 2, 2, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
         for axis, scale in zip(axes[:2], ("linear", "log"), strict=True):
             axis.fill_between(
-                _steps(edges), _double(counts.expected[0]), _double(counts.expected[4]), color=MUTED, alpha=0.35,
-                linewidth=0, label="95 %",
+                steps(edges), double(counts.expected[0]), double(counts.expected[4]), color=MUTED, alpha=0.35,
+                linewidth=0, label="all, 95 %",
             )  # fmt: skip
             for name, part in counts.components.items():
-                axis.plot(_steps(edges), _double(part), color=colours[name], label=name.replace("_", " "))
-            axis.plot(_steps(edges), _double(model), color=INK, linewidth=0.8, label="all")
+                axis.plot(steps(edges), double(part), color=colours[name], label=name.replace("_", " "))
+            axis.plot(steps(edges), double(model), color=INK, linewidth=0.8, label="all")
             axis.errorbar(
                 middle, counts.observed, np.sqrt(np.maximum(counts.observed, 1)), fmt="o", markersize=2.5, color=INK,
                 linewidth=0.8, label="events",
             )  # fmt: skip
             axis.set_yscale(scale)
-            if scale == "log":
-                axis.set_ylim(0.3, None)
+            axis.set_title(f"{scale} scale")
+            axis.set_ylim(0.3 if scale == "log" else 0.0, None)
         axes[0].set_ylabel("events per bin")
         axes[0].legend(fontsize="small")
-        pull = (counts.observed - model) / np.sqrt(np.maximum(model, 1e-9))
         for axis in axes[2:]:
             axis.axhline(0, color=MUTED, linewidth=0.8)
-            axis.plot(middle, np.where(np.asarray(model) > 0.3, pull, np.nan), "o", markersize=2.5, color=INK)
-            axis.set_xscale("log")
+            axis.plot(middle, pull, "o", markersize=2.5, color=INK)
             axis.set_xlabel("reconstructed energy, TeV")
             axis.set_ylim(-4.5, 4.5)
-        axes[2].set_ylabel("residual, sigma")
+            set_plain_log(axis.xaxis)
+        axes[2].set_ylabel("residual, σ")
     table = {"energy_low_tev": edges[:-1], "energy_high_tev": edges[1:], "observed": counts.observed}
     table |= {f"expected_{name}": row for name, row in zip(_LEVELS, counts.expected, strict=True)}
-    return figure, pd.DataFrame(table | dict(counts.components))
+    return figure, pd.DataFrame(table | {"model": model, "sigma": pull} | dict(counts.components))
 
 
 _LEVELS = ("q2.5", "q16", "q50", "q84", "q97.5")
 
 
-def _steps(edges: Array) -> Array:
+def steps(edges: Array) -> Array:
+    """Return the places of a curve of steps, (2 K,), for edges (K + 1,)."""
     return np.repeat(edges, 2)[1:-1]
 
 
-def _double(values: Array) -> Array:
+def double(values: Array) -> Array:
+    """Return the heights of a curve of steps, (2 K,), for values (K,)."""
     return np.repeat(values, 2)
 
 
 def plot_images(counts: ImageCounts) -> tuple[Figure, pd.DataFrame]:
-    """Plot events on the sky, what all components explain, and the residual.
+    """Plot events on the sky and what all components explain, linear and logarithmic, and the residuals.
 
     Returns
     -------
     the figure, and its numbers by pixel
     """
-    model = counts.model
-    sigma = counts.smoothed_sigma
+    model, sigma = counts.model, counts.smoothed_sigma
+    left = counts.smooth(counts.observed) - counts.smooth(model)
+    high = float(max(counts.observed.max(), model.max(), 1.0))
     with use_style():
-        figure, axes = new_figure(9.6, 3.4, 1, 3)
-        high = float(max(counts.observed.max(), model.max(), 1.0))
-        titles = ("events", "model", "residual, 3 × 3 pixels")
-        for number, (axis, title) in enumerate(zip(axes, titles, strict=True)):
-            values = (counts.grid(counts.observed), counts.grid(model), sigma)[number]
-            if number < 2:
-                drawn = _draw_logarithmic(axis, counts, values, high)
-            else:
-                drawn = axis.pcolormesh(
-                    counts.lon_edges_deg, counts.lat_edges_deg, values, cmap="RdBu_r", vmin=-5, vmax=5, rasterized=True
-                )
-            _finish(axis, title, first=number == 0)
-            figure.colorbar(drawn, ax=axis, fraction=0.046, label="events per pixel" if number < 2 else "sigma")
-    return figure, _pixel_table(counts, {"observed": counts.observed, "model": model, "sigma_3x3": sigma.ravel()})
+        figure, axes = new_figure(9.6, 5.7, 2, 3, sharex=True, sharey=True)
+        for number, (values, title) in enumerate(((counts.observed, "events"), (model, "model"))):
+            drawn = draw_image(axes[number], counts, counts.grid(values), 0.0, high)
+            finish_image(axes[number], f"{title}, linear scale", first=number == 0, last=False)
+            figure.colorbar(drawn, ax=axes[number], fraction=0.046, label="events per pixel")
+            drawn = _draw_logarithmic(axes[3 + number], counts, counts.grid(values), high)
+            finish_image(axes[3 + number], f"{title}, log scale", first=number == 0)
+            figure.colorbar(drawn, ax=axes[3 + number], fraction=0.046, label="events per pixel")
+        drawn = draw_diverging(axes[2], counts, left, float(max(np.abs(left).max(), 1.0)))
+        finish_image(axes[2], "events – model, 3 × 3 pixels", last=False)
+        figure.colorbar(drawn, ax=axes[2], fraction=0.046, label="events in 3 × 3 pixels")
+        drawn = draw_diverging(axes[5], counts, sigma, 5.0)
+        finish_image(axes[5], "residual, 3 × 3 pixels")
+        figure.colorbar(drawn, ax=axes[5], fraction=0.046, label="σ")
+    columns = {"observed": counts.observed, "model": model, "excess_3x3": left.ravel(), "sigma_3x3": sigma.ravel()}
+    return figure, pixel_table(counts, columns)
 
 
 def plot_components(counts: ImageCounts) -> tuple[Figure, pd.DataFrame]:
@@ -154,19 +178,33 @@ def plot_components(counts: ImageCounts) -> tuple[Figure, pd.DataFrame]:
     the figure, and its numbers by pixel
     """
     names = list(counts.components)
-    columns = min(4, len(names))
+    columns = min(3, len(names))
     rows = -(-len(names) // columns)
     with use_style():
-        figure, axes = new_figure(2.6 * columns + 0.6, 2.7 * rows, rows, columns)
+        figure, axes = new_figure(9.6, 2.9 * rows, rows, columns, sharey=True)
         for number, axis in enumerate(axes):
             if number >= len(names):
                 axis.set_axis_off()
                 continue
             values = counts.grid(counts.components[names[number]])
-            drawn = _draw_logarithmic(axis, counts, values, float(values.max()))
-            _finish(axis, names[number].replace("_", " "), first=number % columns == 0)
+            drawn = _draw_logarithmic(axis, counts, values, float(max(values.max(), 1e-12)))
+            finish_image(axis, names[number].replace("_", " "), first=number % columns == 0)
             figure.colorbar(drawn, ax=axis, fraction=0.046, label="events per pixel")
-    return figure, _pixel_table(counts, dict(counts.components))
+    return figure, pixel_table(counts, dict(counts.components))
+
+
+def draw_image(axis: Axes, counts: ImageCounts, values: Array, low: float, high: float) -> QuadMesh:
+    """Draw values (latitude, longitude) on a linear scale."""
+    return axis.pcolormesh(
+        counts.lon_edges_deg, counts.lat_edges_deg, values, cmap="cividis", vmin=low, vmax=high, rasterized=True
+    )
+
+
+def draw_diverging(axis: Axes, counts: ImageCounts, values: Array, limit: float) -> QuadMesh:
+    """Draw values (latitude, longitude) of either sign on a scale that is white at zero."""
+    return axis.pcolormesh(
+        counts.lon_edges_deg, counts.lat_edges_deg, values, cmap="RdBu_r", vmin=-limit, vmax=limit, rasterized=True
+    )
 
 
 def _draw_logarithmic(axis: Axes, counts: ImageCounts, values: Array, high: float) -> QuadMesh:
@@ -179,17 +217,21 @@ def _draw_logarithmic(axis: Axes, counts: ImageCounts, values: Array, high: floa
     )
 
 
-def _finish(axis: Axes, title: str, *, first: bool) -> None:
+def finish_image(axis: Axes, title: str, *, first: bool = False, last: bool = True) -> None:
+    """Give a picture of the sky its title, and labels on the outer axes of its row (first) and column (last)."""
     axis.set_title(title, fontsize="medium")
     axis.set_aspect("equal")
     # Galactic longitude rises to the left, as on the sky.
-    axis.invert_xaxis()
-    axis.set_xlabel("l, deg")
+    if not axis.xaxis_inverted():
+        axis.invert_xaxis()
+    if last:
+        axis.set_xlabel("l, deg")
     if first:
         axis.set_ylabel("b, deg")
 
 
-def _pixel_table(counts: ImageCounts, columns: Mapping[str, Array]) -> pd.DataFrame:
+def pixel_table(counts: ImageCounts, columns: Mapping[str, Array]) -> pd.DataFrame:
+    """Return columns (pixel,) beside the directions of the pixels' centres."""
     import pandas as pd
 
     lon = 0.5 * (counts.lon_edges_deg[1:] + counts.lon_edges_deg[:-1])

@@ -13,6 +13,7 @@ from skysift.storage.atomic import replace_when_done
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "assign_colours",
     "new_figure",
     "save_figure",
+    "set_plain_log",
     "use_style",
 ]
 
@@ -79,6 +81,17 @@ def new_figure(
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False, **settings)  # type: ignore[call-overload]
     return figure, list(np.asarray(grid).ravel())
+
+
+def set_plain_log(axis: Axis, labels: tuple[int, ...] = (1,)) -> None:
+    """Make an axis of a plot logarithmic, with numbers as people write them, at these multiples of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    name = axis.axis_name  # type: ignore[attr-defined]  # the stubs lack it
+    getattr(axis.axes, f"set_{name}scale")("log")
+    axis.set_major_locator(LogLocator(10, subs=labels))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def assign_colours(names: Iterable[str]) -> dict[str, str]:
@@ -144,6 +157,7 @@ def _encode_png(figure: Figure) -> bytes:
     picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")  # type: ignore[attr-defined]
     figure.set_dpi(dots)
     stream = io.BytesIO()
-    few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    # two rounds of k-means: without them colour scales come in steps
+    few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
     few.save(stream, "PNG", dpi=(PNG_DPI, PNG_DPI))
     return stream.getvalue()

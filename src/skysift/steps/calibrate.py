@@ -1,193 +1,185 @@
-"""Calibration over replicates: each fit of each simulated set against its truth, with the bare prior beside it."""
+"""``skysift calibrate``: simulations and fits of one fit's own model, one batch of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skysift.diagnostics.replicates import peak_without_prior, summarise_replicates
-from skysift.errors import SkysiftError
-from skysift.steps.gather import FitRecord, find_prior, find_truth, set_of
-from skysift.storage.hdf5 import open_reader
+from skysift.config import load_slice
+from skysift.steps.trials import Trial, parse_batch, pick_draws, run_trials, write_trials
+from skysift.storage.hdf5 import check_writable, collect
 
 if TYPE_CHECKING:
-    from skysift.config import AnyReportSlice
-    from skysift.diagnostics.priors import PriorDensity
+    from numpy.typing import NDArray
+    from torch import Tensor
 
-__all__ = ["CALIBRATION_COLUMNS", "calibrate", "find_peak", "read_scores"]
+    from skysift.config.slices import CalibrateSlice
+    from skysift.inference.engine import Stream
+    from skysift.instruments.fermi import Counts, Observation
+    from skysift.models import TemplateModel
+    from skysift.storage.posterior import Posterior
 
-CALIBRATION_COLUMNS = (
-    "fit", "set", "parameter", "unit", "n", "n_missing", "n_not_converged", "truth", "mean", "scatter", "mean_sd",
-    "bias", "bias_error", "mean_absolute_error", "coverage_68", "coverage_95", "peak", "peak_bias", "sd_over_prior_sd",
-    "mean_log_z", "ratio_rmse", "ratio_coverage_68", "cpu_s", "note",
-)  # fmt: skip
-Row = dict[str, Any]
-
-
-def find_peak(record: FitRecord, parameter: str, prior: PriorDensity | None) -> float:
-    """Return where the marginal likelihood without the parameter's prior peaks; nan without a prior to divide by.
-
-    A fit that ends in `grid` knows the marginal likelihood itself; otherwise it is the density of the draws over the
-    prior, which ends where the prior ends.
-    """
-    draws = record.quantities[parameter].flat
-    if prior is None or draws.size < 2:
-        return float("nan")
-    if _is_marginal_of(record, parameter):
-        return float(record.arrays["marginal_grid"][int(np.argmax(record.arrays["marginal_log_likelihood"]))])
-    spread = np.quantile(draws, [0.0005, 0.9995])
-    margin = 0.25 * (spread[1] - spread[0])
-    low = max(spread[0] - margin, prior.support[0])
-    high = min(spread[1] + margin, prior.support[1])
-    if not high > low:
-        return float("nan")
-    grid = np.linspace(low, high, 401)
-    return peak_without_prior(draws, prior.log_density(grid), grid)
+__all__ = ["run"]
 
 
-def _is_marginal_of(record: FitRecord, parameter: str) -> bool:
-    """Tell whether the stored marginal likelihood is that of ``parameter``: by name, else by its own draws."""
-    if "marginal_grid" not in record.arrays:
-        return False
-    for name in ("marginal_of", "systematic_of"):
-        if name in record.attributes:
-            return bool(record.attributes[name] == parameter)
-    own = record.arrays.get(f"flat_{parameter}")
-    if own is None:
-        return False
-    grid, log_likelihood = record.arrays["marginal_grid"], record.arrays["marginal_log_likelihood"]
-    weight = np.exp(log_likelihood - log_likelihood.max())
-    weight /= weight.sum()
-    mean = float(weight @ grid)
-    sd = float(np.sqrt(weight @ (grid - mean) ** 2))
-    return bool(abs(own.mean() - mean) < 0.2 * sd and 0.8 < own.std() / sd < 1.25)
+def run(config: Path, observation: Path, batch: str, out: Path) -> None:
+    """Draw truths from the prior and counts from the model, fit them, and write truths and draws.
 
-
-def read_scores(run_dir: Path, fit: str, data: str) -> Mapping[str, Any]:
-    """Return the attributes of a predictive file; empty where there is none to read."""
-    path = run_dir / "predictive" / fit / f"{data}.h5"
-    if not path.exists():
-        return {}
-    try:
-        with open_reader(path, format="predictive") as reader:
-            return dict(reader.attributes)
-    except SkysiftError:
-        return {}
-
-
-def calibrate(run_dir: Path, settings: AnyReportSlice, records: Iterable[FitRecord]) -> list[Row]:
-    """Return one row per simulated set, quantity with a truth, and fit; the bare prior comes first.
+    A truth and its data depend on the seed and on the truth's number alone, not on how truths are cut into batches.
 
     Parameters
     ----------
-    run_dir : ``results/<run>``
-    settings : slice ``report``
-    records : of `gather_fits`
+    config : slice ``calibrate-<fit>`` of the configuration
+    observation : file of format ``observation``
+    batch : ``3/10``: the fourth of ten batches
+    out : file of format ``trials``
 
-    Returns
-    -------
-    rows with `CALIBRATION_COLUMNS`; empty where nothing was simulated
+    Raises
+    ------
+    InputError : no such batch, or inputs that do not belong together
     """
-    groups: dict[tuple[str, str], list[FitRecord]] = {}
-    for record in records:
-        if set_of(record.data) in settings.truth:
-            groups.setdefault((set_of(record.data), record.fit), []).append(record)
-    rows: list[Row] = []
-    for (name, fit), members in groups.items():
-        shared = _shared_numbers(run_dir, members)
-        head = {"set": name, "fit": fit}
-        rows += [head | _summarise(settings, members, parameter) | shared for parameter in _truths(settings, members)]
-    return _with_priors(settings, rows)
+    check_writable(out)
+    settings = load_slice(config, "calibrate")
+    chosen = settings.calibrate
+    numbers = chosen.numbers(parse_batch(batch, chosen.batches))
+    from skysift.instruments.fermi import read_observation
+    from skysift.steps.device import choose_device, set_threads
+
+    device = choose_device(settings.device, config)
+    set_threads(settings.threads)
+    experiment = _Experiment(settings, read_observation(observation), device)
+    found = run_trials(numbers, experiment.attempt, lambda number: experiment.draw(number).quantities)
+    provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation])
+    write_trials(out, settings.name, found, provenance)
 
 
-def _truth(settings: AnyReportSlice, record: FitRecord, parameter: str) -> float | None:
-    stored = record.quantities[parameter].truth
-    return stored if stored is not None else find_truth(settings, record.fit, record.data, parameter)
+@dataclass(frozen=True)
+class _Sky:
+    """One truth: values (1, ...) by parameter, the model that they belong to, its quantities, and drawn counts."""
+
+    values: Mapping[str, Tensor]
+    member: TemplateModel
+    quantities: Mapping[str, float]
+    counts: Counts
 
 
-def _truths(settings: AnyReportSlice, members: list[FitRecord]) -> list[str]:
-    """Name the norms and fractions that have a truth in every replicate that is there."""
-    there = [record for record in members if not record.problem]
-    if not there:
-        return []
-    return [
-        name
-        for name in there[0].quantities
-        if all(name in record.quantities and _truth(settings, record, name) is not None for record in there)
-    ]
+@dataclass(frozen=True)
+class _Experiment:
+    """The model of a fit, to draw from and to fit again."""
+
+    settings: CalibrateSlice
+    observation: Observation
+    device: str
+
+    @cached_property
+    def flat(self) -> TemplateModel:
+        """The model of a flat sky: neither its parameters nor its maps know any counts."""
+        return self._bind(np.ones(self.observation.exposure_cm2_s.shape, dtype=np.int64), "flat")[0]
+
+    def _bind(self, counts: NDArray[np.int64], name: str) -> tuple[TemplateModel, Counts]:
+        from skysift.instruments.fermi import Counts
+        from skysift.models import build
+
+        drawn = Counts(name, counts)
+        return build(self.settings, self.observation, drawn, device=self.device), drawn
+
+    def _stream(self, number: int) -> Stream:
+        from skysift.inference.engine import Stream
+
+        return Stream(self.settings.seed, ("calibrate", self.settings.name, str(number)), self.device)
+
+    def draw(self, number: int) -> _Sky:
+        """Draw one truth from the prior, hyper-parameters too, and its counts."""
+        from skysift.instruments.fermi import Counts
+
+        stream, flat = self._stream(number), self.flat
+        hyper: Mapping[str, Tensor] = {}
+        if flat.hyper is not None:
+            hyper = {name: part[0] for name, part in flat.hyper.draw(1, stream.generator("hyper")).items()}
+        member = flat.at(hyper) if hyper else flat
+        values = member.parameters.draw(1, stream.generator("truth"))
+        seen = np.zeros(self.observation.exposure_cm2_s.shape, dtype=np.int64)
+        sky = member.simulate(values, stream.generator("counts"))[0].cpu().numpy()
+        seen[:, self.observation.region] = np.rint(sky).astype(np.int64).reshape(len(seen), -1)
+        quantities = self._quantities(member, values)
+        return _Sky(values, member, quantities, Counts(f"trial-{number:03d}", seen))
+
+    def _quantities(self, member: TemplateModel, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Return the true norms, sampled hyper-parameters and counts under a field, by the names of single numbers.
+
+        Hyper-parameters that are integrated have the few nodes of a quadrature for draws, which rank nothing.
+        """
+        named: dict[str, float] = {}
+        for item in member.parameters:
+            if item.block != "field":
+                named |= _split(item.name, values[item.name][0].cpu().numpy())
+        bands = member.counts.shape[0]
+        bent = {item.name for item in member.components if item.field is not None}  # others: their norm says the same
+        for name, part in member.component_counts(values).items():
+            if name in bent:
+                named |= _split(f"{name}_counts", part.reshape(bands, -1).sum(-1).squeeze(0).cpu().numpy())
+        return named
+
+    def attempt(self, number: int) -> Trial:
+        """Simulate and fit one truth."""
+        import torch
+
+        from skysift.inference import sequence
+        from skysift.inference.target import Target
+        from skysift.steps.fit import engine_settings, prepare_model
+        from skysift.steps.results import Origin, gather_posterior
+
+        sky, stream, began = self.draw(number), self._stream(number), time.process_time()
+        model, counts = self._bind(sky.counts.counts, sky.counts.name)
+        model, _, fixed = prepare_model(model, self.settings, stream)
+        steps = [(step.name, engine_settings(step)) for step in self.settings.sequence]
+        results = sequence.run(model, steps, stream)
+        origin = Origin(self.settings.name, counts.name, self.settings.run, self.settings.seed)
+        posterior = gather_posterior(model, results, self.observation, counts, origin, stream, {})
+        spent, count = time.process_time() - began, self.settings.calibrate.draws
+        draws = {
+            name: pick_draws(array, count)
+            for name, array in _single_numbers(posterior).items()
+            if name in sky.quantities
+        }
+        truth = dict(sky.quantities)
+        if model.hyper is None and not fixed:
+            z = torch.stack([torch.as_tensor(pick_draws(column, count)) for column in _columns(model, posterior)], 1)
+            both = torch.cat([model.parameters.unconstrain(dict(sky.values)), z.to(self.device)])
+            density = Target(model, device=self.device).log_density(both).cpu().numpy()
+            truth["log_density"], draws["log_density"] = float(density[0]), density[1:]
+        return Trial(truth, draws, posterior.converged, spent)
 
 
-def _summarise(settings: AnyReportSlice, members: list[FitRecord], parameter: str) -> Row:
-    there = [record for record in members if not record.problem]
-    prior = find_prior(settings, members[0].fit, parameter)
-    draws = [record.quantities[parameter].flat for record in there]
-    truths = np.array([_truth(settings, record, parameter) for record in there], dtype=np.float64)
-    # Truths of derived quantities differ a little between replicates: shift them onto their mean.
-    shifted = [d + (truths.mean() - t) for d, t in zip(draws, truths, strict=True)]
-    peaks = np.array([find_peak(record, parameter, prior) for record in there])
-    found = summarise_replicates(float(truths.mean()), shifted, peaks, prior.sd if prior else float("nan"))
-    errors = np.array([d.mean() for d in shifted]) - truths.mean()
-    return found.row() | {
-        "parameter": parameter,
-        "unit": there[0].quantities[parameter].unit,
-        "mean_absolute_error": float(np.mean(np.abs(errors))),
-        "peak_bias": found.peak - found.truth,
-        "n_missing": len(members) - len(there),
-        "n_not_converged": sum(record.converged is False for record in there),
-        "note": next((record.note for record in there if record.is_tempered), ""),
-    }
+def _split(name: str, array: NDArray[np.float64]) -> dict[str, float]:
+    if array.ndim == 0:
+        return {name: float(array)}
+    return {f"{name}[{k}]": float(value) for k, value in enumerate(array.ravel())}
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [float(value) for value in values if value is not None and np.isfinite(value)]
-    return float(np.mean(known)) if known else None
+def _single_numbers(posterior: Posterior) -> dict[str, NDArray[np.float64]]:
+    """Return draws (chain, draw) of every single number but those of fields."""
+    found: dict[str, NDArray[np.float64]] = {}
+    for name, variable in posterior.variables.items():
+        array = np.asarray(variable.array, dtype=np.float64)
+        if array.ndim == 2:
+            found[name] = array
+        elif not name.endswith("_field") and "_field_" not in name:
+            cells = array.reshape(*array.shape[:2], -1)
+            found |= {f"{name}[{k}]": cells[:, :, k] for k in range(cells.shape[2])}
+    return found
 
 
-def _shared_numbers(run_dir: Path, members: list[FitRecord]) -> Row:
-    """Return what belongs to a fit as a whole, not to one of its quantities."""
-    there = [record for record in members if not record.problem]
-    scores = [read_scores(run_dir, record.base, record.data) for record in there]
-    ratios: list[Mapping[str, float]] = [next(iter(score.get("ratio", {}).values()), {}) for score in scores]
-    return {
-        "mean_log_z": _mean(record.log_z for record in there),
-        "ratio_rmse": _mean(ratio.get("rmse") for ratio in ratios),
-        "ratio_coverage_68": _mean(ratio.get("coverage_68") for ratio in ratios),
-        "cpu_s": _mean(record.cost.get("cpu_s") for record in there),
-    }
+def _columns(model: TemplateModel, posterior: Posterior) -> list[NDArray[np.float64]]:
+    """Return the draws in z, one (chain, draw) for each coordinate."""
+    import torch
 
-
-def _with_priors(settings: AnyReportSlice, rows: list[Row]) -> list[Row]:
-    """Put a row ``prior`` before the fits of each set and parameter whose prior is the same in all of them."""
-    made: list[Row] = []
-    done: set[tuple[str, str, PriorDensity]] = set()
-    for row in sorted(rows, key=lambda r: (list(settings.truth).index(r["set"]), r["parameter"])):
-        prior = find_prior(settings, row["fit"], row["parameter"])
-        if prior is not None and (row["set"], row["parameter"], prior) not in done:
-            done.add((row["set"], row["parameter"], prior))
-            made.append(_prior_row(row, prior))
-        made.append(row)
-    return made
-
-
-def _prior_row(row: Row, prior: PriorDensity) -> Row:
-    (low68, high68), (low95, high95) = prior.interval(0.68), prior.interval(0.95)
-    return {
-        "fit": "prior",
-        "set": row["set"],
-        "parameter": row["parameter"],
-        "unit": row["unit"],
-        "n": 0,
-        "truth": row["truth"],
-        "mean": prior.mean,
-        "scatter": 0.0,
-        "mean_sd": prior.sd,
-        "bias": prior.mean - row["truth"],
-        "mean_absolute_error": abs(prior.mean - row["truth"]),
-        "coverage_68": float(low68 <= row["truth"] <= high68),
-        "coverage_95": float(low95 <= row["truth"] <= high95),
-        "sd_over_prior_sd": 1.0,
-        "note": "the bare prior: what a fit that learns nothing would score",
-    }
+    values = {item.name: torch.as_tensor(np.asarray(posterior.variables[item.name].array)) for item in model.parameters}
+    z = model.parameters.unconstrain(values).numpy()
+    return [z[:, :, k] for k in range(z.shape[2])]

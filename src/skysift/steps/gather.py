@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysift.config.events.slices import EventReportSlice
+from skysift.config.priors import Prior
 from skysift.diagnostics.priors import PriorDensity
 from skysift.errors import SkysiftError
 from skysift.storage.posterior import CheckRow, Posterior, Stage, read_posterior
 
 if TYPE_CHECKING:
-    from skysift.config import AnyReportSlice, Prior
+    from skysift.config import AnyReportSlice
 
 __all__ = [
     "NOT_A_POSTERIOR",
@@ -200,11 +201,16 @@ def find_truth(settings: AnyReportSlice, fit: str, data: str, parameter: str) ->
 
 
 def find_prior(settings: AnyReportSlice, fit: str, parameter: str) -> PriorDensity | None:
-    """Return the prior of ``<component>_norm`` or of a hyper-parameter; None for anything derived or fixed."""
+    """Return the prior of a norm, fraction, hyper-parameter or parameter of a source; None for anything else or fixed.
+
+    A fraction's is known where its components have one flat Dirichlet, or one Dirichlet without a tree.
+    """
     component = _component_of(settings, fit, parameter, "_norm")
     components = settings.models[_base(settings, fit)]
     if component is not None:
         return _density_of(components[component].norm)
+    if isinstance(settings, EventReportSlice):
+        return _event_prior(settings, fit, parameter)
     found = re.fullmatch(r"(.+)_(lengthscale|variance)(?:_(\d+))?", parameter)
     if found is None or found[1] not in components:
         return None
@@ -213,6 +219,19 @@ def find_prior(settings: AnyReportSlice, fit: str, parameter: str) -> PriorDensi
         return None
     law = kernels[number].lengthscale if found[2] == "lengthscale" else kernels[number].variance
     return PriorDensity("lognormal", *law.lognormal) if law.lognormal else None
+
+
+def _event_prior(settings: EventReportSlice, fit: str, parameter: str) -> PriorDensity | None:
+    components, fractions = settings.models[fit], settings.fractions.get(fit)
+    for name, component in components.items():
+        if parameter == f"{name}_fraction" and fractions is not None and len(components) > 1:
+            shape = fractions.dirichlet
+            is_known = fractions.tree is None or shape == 1
+            return PriorDensity("beta", shape, shape * (len(components) - 1)) if is_known else None
+        for own, prior in component.free.items():
+            if parameter == f"{name}_{own}":
+                return _density_of(prior) if isinstance(prior, Prior) else PriorDensity(prior.kind, *prior.numbers)
+    return None
 
 
 def _base(settings: AnyReportSlice, fit: str) -> str:

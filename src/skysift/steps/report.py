@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from skysift.config import AnyReportSlice, load
-from skysift.steps.calibrate import calibrate
 from skysift.steps.gather import gather_fits
+from skysift.steps.ranks import gather_ranks
+from skysift.steps.replicates import calibrate
 from skysift.steps.report_figures import draw_figures
 from skysift.steps.report_page import compose_page
 from skysift.steps.report_pictures import Run
@@ -36,7 +37,8 @@ def run(config: Path, run_dir: Path, out: Path) -> None:
     assert isinstance(settings, AnyReportSlice)  # noqa: S101 - narrows the type
     records = gather_fits(run_dir, settings)
     (run_dir / "figures").mkdir(parents=True, exist_ok=True)
-    gathered = Run(run_dir, settings, records, calibrate(run_dir, settings, records))
+    ranks = gather_ranks(run_dir, settings)
+    gathered = Run(run_dir, settings, records, calibrate(run_dir, settings, records), ranks)
     pictures = draw_figures(gathered)
     page = compose_page(gathered, pictures, config.read_text(encoding="utf-8"), cost_rows(records))
     write_text(out, page)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skysift.steps.calibrate import find_peak
 from skysift.steps.gather import SIDEBANDS, FitRecord, Quantity, find_prior, find_truth
+from skysift.steps.replicates import find_peak
 from skysift.steps.report_verdicts import judge_record, spell_number
 
 if TYPE_CHECKING:

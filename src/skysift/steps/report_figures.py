@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skysift.config.events.slices import EventReportSlice
+from skysift.plots.calibration import plot_ranks
 from skysift.plots.fractions import plot_fractions
 from skysift.plots.injection import plot_injection
 from skysift.plots.posteriors import FitDraws, Quantity, plot_corner, plot_posteriors
@@ -14,6 +18,7 @@ from skysift.plots.replicates import FitSummary, ReplicateIntervals, plot_calibr
 from skysift.plots.style import MUTED, save_figure
 from skysift.plots.traces import plot_traces
 from skysift.steps.gather import FitRecord, find_prior, find_truth, set_of
+from skysift.steps.report_events import plan_event_response
 from skysift.steps.report_maps import plan_fit
 from skysift.steps.report_pictures import Picture, Row, Run, shown_data
 
@@ -32,23 +37,38 @@ def draw_figures(run: Run) -> list[Picture]:
         try:
             figure, table = draw()
             path = save_figure(figure, run.folder / "figures" / picture.name, table)[0]
-            pictures.append(Picture(picture.name, picture.section, picture.title, picture.alt, path))
+            pictures.append(replace(picture, path=path))
         except Exception as error:
             # The page must exist whatever one figure stumbles on; it says so in the figure's place.
             problem = f"{type(error).__name__}: {error}"
-            pictures.append(Picture(picture.name, picture.section, picture.title, picture.alt, problem=problem))
+            pictures.append(replace(picture, problem=problem))
     return pictures
 
 
 def _plan(run: Run) -> Iterator[Plan]:
+    if isinstance(run.settings, EventReportSlice):
+        yield from plan_event_response(run.folder / "observation.h5")
     for name in run.settings.truth:
         yield from _plan_set(run, name)
     yield from _plan_injection(run)
+    yield from _plan_ranks(run)
     for data in shown_data(run.settings):
         if run.fits_of(data):
             yield from _plan_data(run, data)
         for record in run.fits_of(data):
             yield from plan_fit(run, record)
+
+
+def _plan_ranks(run: Run) -> Iterator[Plan]:
+    for one in run.ranks:
+        if one.found is not None:
+            alt = (
+                f"Distribution of the ranks of {one.found.count} truths minus uniform with its 99 % band, and coverage "
+                f"of intervals minus their level, for {', '.join(one.found.names)}: {one.verdict}."
+            )
+            picture = Picture(f"ranks_{one.fit}", "ranks", f"{one.fit}: truths among posterior draws", alt)
+            labels = tuple(name.replace("_", " ") for name in one.found.names)
+            yield picture, partial(plot_ranks, one.found, labels)
 
 
 def _quantities(run: Run, records: Sequence[FitRecord], names: Sequence[str]) -> list[Quantity]:

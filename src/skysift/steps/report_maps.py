@@ -30,7 +30,7 @@ def plan_fit(run: Run, record: FitRecord) -> Iterator[Plan]:
         return
     file = read(path, format="predictive")
     if file.attributes.get("kind") == "events":
-        yield from plan_event_fit(record, file)
+        yield from plan_event_fit(run, record, file)
         return
     section, ending = f"fit:{record.fit}:{record.data}", f"{record.fit}-{record.data}"
     maps = _maps(file)

@@ -10,8 +10,9 @@ from typing import Any
 from skysift import __version__, plots
 from skysift.config.events.slices import EventReportSlice
 from skysift.errors import SkysiftError
-from skysift.steps.calibrate import read_scores
 from skysift.steps.gather import NOT_A_POSTERIOR, FitRecord, set_of
+from skysift.steps.ranks import CONTROLS, FitRanks
+from skysift.steps.replicates import read_scores
 from skysift.steps.report_answers import answer_rows, norm_rows
 from skysift.steps.report_pictures import Picture, Row, Run, shown_data
 from skysift.steps.report_verdicts import judge_fits, judge_record, spell_number
@@ -59,9 +60,12 @@ def compose_page(run: Run, pictures: Sequence[Picture], configuration: str, cost
         headline=_headline(run.records),
         misfits=_misfits(run),
         signal=run.signal,
+        is_events=isinstance(run.settings, EventReportSlice),
+        response=_in_section(pictures, "response"),
         sets=[_describe_set(run, name, pictures) for name in run.settings.truth],
         injection=[_embed(picture) for picture in pictures if picture.section == "sets"],
         data=[_describe_data(run, data, pictures) for data in shown_data(run.settings)],
+        ranks=[_describe_ranks(run, one, pictures) for one in run.ranks],
         calibration_columns=[label for _, label in CALIBRATION_SHOWN],
         warnings=_collect_warnings(run),
         evidence=_evidence(run),
@@ -70,6 +74,25 @@ def compose_page(run: Run, pictures: Sequence[Picture], configuration: str, cost
         provenance=_provenance(run.records),
     )
     return text
+
+
+def _describe_ranks(run: Run, one: FitRanks, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """Return what the page says about the trials of one fit on its own model's data."""
+    colour = {"calibrated": "green", "not calibrated": "red"}.get(one.verdict, "amber")
+    facts = []
+    if one.batch is not None:
+        facts = [f"{len(one.batch.numbers)} simulations", f"{one.failed} failed"]
+        facts.append(f"{int(one.batch.is_flagged.sum())} called themselves not converged")
+    caught = [name for name in CONTROLS if one.found is not None and name not in one.blind]
+    return {
+        "fit": one.fit,
+        "verdict": one.verdict or "missing",
+        "colour": colour,
+        "why": [*one.why, *([one.problem] if one.problem else [])],
+        "facts": ", ".join(facts),
+        "caught": ", ".join(caught),
+        "figures": [_embed(picture) for picture in pictures if picture.name == f"ranks_{one.fit}"],
+    }
 
 
 def _headline(records: Iterable[FitRecord]) -> dict[str, str]:
@@ -126,7 +149,8 @@ def _embed(picture: Picture) -> dict[str, str]:
     source = ""
     if picture.path is not None:
         source = "data:image/png;base64," + base64.b64encode(picture.path.read_bytes()).decode()
-    return {"name": picture.name, "title": picture.title, "alt": picture.alt, "src": source, "problem": picture.problem}
+    words = {name: getattr(picture, name) for name in ("name", "title", "alt", "caption", "problem")}
+    return words | {"src": source}
 
 
 def _in_section(pictures: Sequence[Picture], section: str) -> list[dict[str, str]]:
@@ -253,6 +277,8 @@ def _evidence(run: Run) -> list[dict[str, str]]:
 
 
 def _modulated(run: Run, fit: str) -> list[str]:
+    if isinstance(run.settings, EventReportSlice):
+        return [f"{name} × exp(GP)" if part.modulate else name for name, part in run.settings.models[fit].items()]
     components = run.settings.models[fit].values()
     return [f"{c.template} × exp(GP)" for c in components if c.modulate] or ["rigid templates"]
 

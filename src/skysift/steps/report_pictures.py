@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from skysift.config import AnyReportSlice
+    from skysift.steps.ranks import FitRanks
 
     Drawing = tuple[Figure, pd.DataFrame]
     Plan = tuple["Picture", Callable[[], Drawing]]
@@ -26,7 +27,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: file stem, place, caption, words for those who cannot see it, or why it failed."""
+    """A figure of the page: file stem, place, title, words for those who cannot see it, or why it failed.
+
+    ``caption`` says below it what is drawn and in which unit, where the title does not.
+    """
 
     name: str
     section: str
@@ -34,16 +38,18 @@ class Picture:
     alt: str
     path: Path | None = None
     problem: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What figures are drawn from: the folder, the slice ``report``, all fits, and rows of the calibration table."""
+    """What figures are drawn from: the folder, the slice ``report``, all fits, rows of the calibration table, ranks."""
 
     folder: Path
     settings: AnyReportSlice
     records: Sequence[FitRecord]
     calibration: Sequence[Row]
+    ranks: Sequence[FitRanks] = ()
 
     @property
     def colours(self) -> dict[str, str]:

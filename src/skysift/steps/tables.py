@@ -10,8 +10,9 @@ import numpy as np
 
 from skysift.config import kind_of, load_slice
 from skysift.diagnostics.chains import bulk_ess, split_r_hat
-from skysift.steps.calibrate import CALIBRATION_COLUMNS, calibrate, find_peak
 from skysift.steps.gather import FitRecord, find_prior, find_truth, gather_fits
+from skysift.steps.ranks import RANK_COLUMNS, gather_ranks, rank_rows
+from skysift.steps.replicates import CALIBRATION_COLUMNS, calibrate, find_peak
 from skysift.storage.tables import write_table
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ Row = dict[str, Any]
 
 
 def run(config: Path, run_dir: Path, out_dir: Path) -> None:
-    """Write ``posterior.csv``, ``evidence.csv``, ``cost.csv`` and ``calibration.csv``.
+    """Write ``posterior.csv``, ``evidence.csv``, ``cost.csv``, ``calibration.csv`` and, with trials, ``ranks.csv``.
 
     Parameters
     ----------
@@ -46,6 +47,8 @@ def run(config: Path, run_dir: Path, out_dir: Path) -> None:
     write_table(out_dir / "evidence.csv", evidence_rows(settings, records), EVIDENCE_COLUMNS)
     write_table(out_dir / "cost.csv", rows, (*COST_FIRST, *further))
     write_table(out_dir / "calibration.csv", calibrate(run_dir, settings, records), CALIBRATION_COLUMNS)
+    if settings.calibrated:
+        write_table(out_dir / "ranks.csv", rank_rows(gather_ranks(run_dir, settings)), RANK_COLUMNS)
 
 
 def posterior_rows(settings: AnyReportSlice, records: Iterable[FitRecord]) -> list[Row]:

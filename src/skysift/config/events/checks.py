@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from skysift.config.calibration_checks import check_calibration
 from skysift.config.events.components import CATALOGUES
 from skysift.config.problems import Problem
 from skysift.config.run import OBSERVED
@@ -29,6 +30,7 @@ def find_event_contradictions(analysis: EventAnalysis) -> list[Problem]:
         *_check_discrete(analysis),
         *(problem for name in analysis.fits for problem in _check_model(analysis, name)),
         *_check_simulation(analysis),
+        *check_calibration(analysis, analysis.fits),
     ]
 
 

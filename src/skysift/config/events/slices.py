@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from skysift.config.calibration import Calibration
 from skysift.config.engines import EngineStep
-from skysift.config.events.components import EventComponent, EventModel
+from skysift.config.events.components import EventComponent, EventModel, Fractions
 from skysift.config.events.observation import EventObservation
 from skysift.config.events.simulate import EventSet
 from skysift.config.scalars import ComponentName, Integer, Name, PositiveInteger, Real
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from skysift.config.events.analysis import EventAnalysis
 
 __all__ = [
-    "EVENT_SLICES", "EventFitSlice", "EventObservationSlice", "EventReportSlice", "EventSimulateSlice",
-    "MarginaliseSlice", "make_slices",
+    "EVENT_SLICES", "EventCalibrateSlice", "EventFitSlice", "EventObservationSlice", "EventReportSlice",
+    "EventSimulateSlice", "MarginaliseSlice", "make_slices",
 ]  # fmt: skip
 
 Sources = dict[str, EventComponent]
+#: Of an observed list, whose number of events only its file knows.
+TYPICAL_EVENTS = 5000
 
 
 class EventSlice(Section):
@@ -105,6 +108,20 @@ class EventFitSlice(EventSlice):
     sequence: list[EngineStep] = key(REQUIRED, "engines in a row", example=["laplace"])
 
 
+class EventCalibrateSlice(EventFitSlice):
+    """What `calibrate` reads for one fit: the fit, and on how much it is tried.
+
+    Attributes
+    ----------
+    run, seed, device, threads, name, model, sources, sequence : as in `EventFitSlice`
+    calibrate : `Calibration`
+    events : mean number of events where the model knows fractions alone
+    """
+
+    calibrate: Calibration = key(REQUIRED, "how many truths", example={"simulations": 200})
+    events: PositiveInteger = key(REQUIRED, "mean number of events", example=4500)
+
+
 class TrueNumber(Section):
     """One component of a simulated event list.
 
@@ -125,13 +142,19 @@ class EventReportSlice(EventSlice):
     data : names of all data sets
     fits : name of each fit to its data sets
     models : name of each fit to its components: name to `EventComponent`
+    fractions : name of each fit of fractions to their prior
     truth : set to component to what was drawn; empty when observed events are fitted
+    calibrated : names of the fits that are calibrated
     """
 
     data: list[Name] = key(REQUIRED, "all data sets", example=["observed"])
     fits: dict[Name, list[Name]] = key(REQUIRED, "data sets of each fit", example={"quick": ["observed"]})
     models: dict[Name, dict[ComponentName, EventComponent]] = key(REQUIRED, "components of each fit", example={})
+    fractions: dict[Name, Fractions] = key(
+        None, "prior of the fractions of each fit", example={"quick": {"dirichlet": 1}}, default_factory=dict
+    )
     truth: dict[Name, dict[Name, TrueNumber]] = key(None, "what was drawn", example={}, default_factory=dict)
+    calibrated: list[Name] = key(None, "fits that are calibrated", example=["quick"], default_factory=list)
 
     # An event analysis has no tempered recipes, no sidebands, and no component that stands above the others.
     tempered: ClassVar[tuple[str, ...]] = ()
@@ -145,6 +168,7 @@ EVENT_SLICES: dict[str, type[Section]] = {
     "simulate": EventSimulateSlice,
     "marginalise": MarginaliseSlice,
     "fit": EventFitSlice,
+    "calibrate": EventCalibrateSlice,
     "report": EventReportSlice,
 }
 
@@ -175,14 +199,28 @@ def make_slices(analysis: EventAnalysis) -> dict[str, Section]:
             sources={component: analysis.source_of(name, component) for component in model.components},
             sequence=fit.sequence,
         )
+    for name in analysis.calibrated_fits() if analysis.calibrate else []:
+        slices[f"calibrate-{name}"] = EventCalibrateSlice.model_construct(
+            **dict(slices[f"fit-{name}"]),
+            calibrate=analysis.calibrate,  # type: ignore[arg-type]  # there is one
+            events=_typical_events(analysis, name),
+        )
+    models = {name: analysis.model_of(name) for name in analysis.fits}
     slices["report"] = EventReportSlice.model_construct(
         **common,
         data=analysis.all_data(),
         fits=analysis.fit_data(),
-        models={name: analysis.model_of(name).components for name in analysis.fits},
+        models={name: model.components for name, model in models.items()},
+        fractions={name: model.fractions for name, model in models.items() if model.likelihood == "mixture"},
         truth={name: _truth(chosen, analysis) for name, chosen in sets.items()},
+        calibrated=analysis.calibrated_fits(),
     )
     return slices
+
+
+def _typical_events(analysis: EventAnalysis, fit: str) -> int:
+    """Return how many events the data of a fit have, as far as the configuration knows."""
+    return max((analysis.expected_events(data, TYPICAL_EVENTS) for data in analysis.fit_data()[fit]), default=1)
 
 
 def _truth(chosen: EventSet, analysis: EventAnalysis) -> dict[str, TrueNumber]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from skysift.config import load_slice
 from skysift.errors import InputError
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.marginals import read_marginals
-from skysift.models.events.prediction import light_at, predict_cube
+from skysift.models.events.prediction import find_efficiency, light_at, predict_cube
 from skysift.steps.events.sources import Finder, open_responses, read_responses
 from skysift.storage.hdf5 import Dataset, check_writable, collect, write
 from skysift.storage.posterior import read_posterior
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from skysift.config.events.slices import EventFitSlice
     from skysift.instruments.ctao.discrete import AnyResponse
     from skysift.instruments.ctao.event_observation import EventObservation
+    from skysift.sky.light import Light
     from skysift.storage.posterior import Posterior
 
     Array = NDArray[np.float64]
@@ -58,7 +59,11 @@ def run(config: Path, observation: Path, data: Path, posterior: Path, out: Path,
         raise InputError(config, "--response", f"{len(response)} files", wanted, "name the response of each pointing")
     irfs = open_responses(looked_at, observation)
     responses = read_responses(response, irfs, looked_at)
-    cubes = _predict(settings, fitted, looked_at, responses, Finder(config))
+    lights = _find_lights(settings, fitted, looked_at, Finder(config))
+    cubes = {
+        name: predict_cube(component, lights[name], looked_at, responses)
+        for name, component in settings.model.components.items()
+    }
     counts = {name: fitted.flat(f"{name}_counts") for name in cubes}
     stream = numpy_stream(settings.seed, "diagnose", settings.name, marginals.data)
     datasets = _axes(looked_at)
@@ -71,8 +76,15 @@ def run(config: Path, observation: Path, data: Path, posterior: Path, out: Path,
         datasets[f"{view}/expected"] = Dataset(predicted, "", f"quantiles {QUANTILES} of events, {view}")
         for name, share in shares.items():
             datasets[f"{view}/components/{name}"] = Dataset(share * counts[name].mean(), "", f"{name}, mean")
-    attributes = {"fit": settings.name, "data": marginals.data, "kind": "events", "p_values": p_values,
-                  "quantiles": list(QUANTILES)}  # fmt: skip
+    datasets |= _true_events(looked_at, responses, lights)
+    attributes = {
+        "fit": settings.name,
+        "data": marginals.data,
+        "kind": "events",
+        "p_values": p_values,
+        "quantiles": list(QUANTILES),
+        "counts": {name: np.quantile(drawn, QUANTILES).tolist() for name, drawn in counts.items()},
+    }
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, posterior, *response])
     write(out, format="predictive", datasets=datasets, attributes=attributes, provenance=provenance)
 
@@ -86,21 +98,30 @@ def _axes(looked_at: EventObservation) -> dict[str, Dataset]:
     }
 
 
-def _predict(
-    settings: EventFitSlice,
-    fitted: Posterior,
-    looked_at: EventObservation,
-    responses: Sequence[AnyResponse],
-    find: Finder,
-) -> dict[str, Array]:
-    """Return the expected events (K, J_r) of each component, its parameters at their posterior means."""
+def _find_lights(
+    settings: EventFitSlice, fitted: Posterior, looked_at: EventObservation, find: Finder
+) -> dict[str, Light | None]:
+    """Return the light of each component in the sky, its parameters at their posterior means."""
     values = {name: fitted.flat(name).mean(0) for name in fitted.variables}
-    cubes = {}
+    lights: dict[str, Light | None] = {}
     for name, component in settings.model.components.items():
         prepared = looked_at.lights.get(settings.sources[name])
-        light = None if component.sky is None else light_at(name, component, prepared, values, looked_at, find)
-        cubes[name] = predict_cube(component, light, looked_at, responses)
-    return cubes
+        known = component.sky is None
+        lights[name] = None if known else light_at(name, component, prepared, values, looked_at, find)
+    return lights
+
+
+def _true_events(
+    looked_at: EventObservation, responses: Sequence[AnyResponse], lights: Mapping[str, Light | None]
+) -> dict[str, Dataset]:
+    """Return events of each source at true energies, and the share of them that the response puts within the axes."""
+    datasets = {"true/edges": Dataset(looked_at.true.energy.edges_tev, "TeV", "edges of true energy")}
+    for name, light in lights.items():
+        if light is not None:
+            arriving, share = find_efficiency(light, looked_at, responses)
+            datasets[f"true/arriving/{name}"] = Dataset(arriving, "", f"{name}, events before any cut")
+            datasets[f"true/efficiency/{name}"] = Dataset(share, "", f"{name}, share within the axes")
+    return datasets
 
 
 def _compare(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from skysift.config import load_slice
+from skysift.instruments.ctao.curves import ResponseCurves, make_curves
 from skysift.instruments.ctao.discrete import Window
 from skysift.instruments.ctao.event_observation import EventObservation, ResponseFile, write_event_observation
 from skysift.instruments.ctao.plan import plan_pointings
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 LIVE_TIME_TOLERANCE = 0.01
+#: So many of the responses are drawn in the report.
+SHOWN_RESPONSES = 3
 
 
 def run(config: Path, out: Path) -> None:
@@ -60,6 +63,7 @@ def run(config: Path, out: Path) -> None:
         psf_empty=settings.psf_empty,
         window=None if settings.window is None else Window(*settings.window.limits),
         is_smeared=settings.background == "smeared",
+        curves=_curves(responses, seen, pointings),
         warnings=(*_warn_discrete(settings), *_compare_times(pointings, names, responses)),
     )
     write_event_observation(out, observation, collect(slice_.run, slice_.seed, config.read_bytes(), find.used))
@@ -89,6 +93,14 @@ def _lights(sources: dict[str, EventComponent], true: Axes, seen: Axes, find: Fi
         else:
             lights[name] = make_light(component, true, seen.grid, find)
     return lights
+
+
+def _curves(responses: dict[str, Irf], seen: Axes, pointings: Sequence[Pointing]) -> dict[str, ResponseCurves]:
+    """Return what the first few responses look like within the field."""
+    reach = max(float(pointing.offsets_deg(seen.grid).max()) for pointing in pointings)
+    low, high = seen.energy.edges_tev[[0, -1]]
+    shown = list(responses.items())[:SHOWN_RESPONSES]
+    return {name: make_curves(irf, reach, float(low), float(high)) for name, irf in shown}
 
 
 def _warn_discrete(settings: Settings) -> list[str]:
