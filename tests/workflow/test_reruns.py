@@ -89,6 +89,18 @@ def test_changed_engine_of_events_redoes_its_fit_alone(checkout, events):
     }  # fmt: skip
 
 
+def test_a_new_source_finds_the_columns_that_are_there(checkout, events):
+    chunk = "marginals/simulated-000/000.h5"
+    checkout.run("--configfile", events, "--", f"results/events/{chunk}")
+    before = checkout.results("events")[chunk]
+    checkout.edit(events, "    background: {", "    further: {sky: synthetic_catalogue}\n    background: {")
+    checkout.run("--configfile", events, "--", f"results/events/{chunk}")
+    after = checkout.results("events")[chunk]
+    # the stand-in writes what it was given to read, and the earlier result is part of that
+    assert "synthetic_catalogue" in after
+    assert before in after
+
+
 def test_runs_on_events_share_their_responses(checkout, events):
     checkout.run("--configfile", events)
     before = checkout.results("events")

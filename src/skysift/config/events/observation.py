@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from skysift.config.events.discrete import Window, check_discrete, fill_discrete
-from skysift.config.events.observed import EventStore, ZenithResponse, check_observed
+from skysift.config.events.observed import ObservedEvents, ZenithResponse, check_observed
 from skysift.config.faults import fault
 from skysift.config.quantities import Degrees, EnergyTeV, Seconds
 from skysift.config.scalars import PositiveInteger
@@ -152,7 +152,7 @@ class EventObservation(Section):
     window : `Window` of the discrete normalisation, None with the other one
     psf_empty : ``nearest`` or ``one_degree``
     background : ``instrument`` or ``smeared``
-    events : GADF event lists, or an `EventStore`; empty when events are simulated
+    events : GADF event lists or a data store, an `ObservedEvents`; empty when events are simulated
     """
 
     shorthands: ClassVar[tuple[dict[str, Any], ...]] = ()
@@ -201,11 +201,11 @@ class EventObservation(Section):
         example="smeared",
         says="instrument; smeared with `normalise: discrete`",
     )
-    events: list[str] | EventStore = key(
+    events: ObservedEvents = key(
         None,
         "observed event lists (GADF FITS), one per pointing, or a data store",
         example=["events_000.fits"],
-        default_factory=list,
+        default_factory=ObservedEvents,
         says="simulated",
     )
 

@@ -63,9 +63,9 @@ def plan_pointings(observation: EventObservation, find: Finder) -> list[PlannedP
     events = observation.events
     headers: list[EventHeader] = []
     stored: list[StoredObservation | None] = []
-    if isinstance(events, list):
-        headers = [read_event_header(find(name, "events")) for name in events]
-        stored = [None] * len(events)
+    if events.store is None:
+        headers = [read_event_header(find(name, "events")) for name in events.files]
+        stored = [None] * len(headers)
     else:
         found = read_store(events.store, events.observations)
         tables = [entry.table("events") for entry in found]

@@ -81,7 +81,7 @@ def mix_responses(irfs: Sequence[Irf], weights: Sequence[float], name: str) -> I
         live_time_s=times.pop() if len(times) == 1 else None,
         area=_mix([irf.area for irf in parts], shares, name),
         psf_model=_mix([irf.psf_model for irf in parts], shares, name),
-        energy_dispersion=_normalise(_mix([_normalise(irf.energy_dispersion) for irf in parts], shares, name)),
+        energy_dispersion=_mix_dispersion([irf.energy_dispersion for irf in parts], shares, name),
         background_model=_mix([irf.background_model for irf in parts], shares, name, is_logarithmic=True),
     )
 
@@ -112,8 +112,16 @@ def _mean(values: Array, shares: Array, is_logarithmic: bool) -> Array:
     return np.asarray(np.exp(mean) if is_logarithmic else mean)
 
 
-def _normalise(table: EnergyDispersion) -> EnergyDispersion:
-    """Return a table whose filled columns have an integral of one; empty ones stay empty."""
-    total = table.integral(table.energy.nodes[:, None], table.offset.nodes)
-    scale = np.where(total > 0, 1.0, 0.0) / np.where(total > 0, total, 1.0)
-    return replace(table, values=table.values * scale[..., None])
+def _mix_dispersion(tables: list[EnergyDispersion], shares: Array, name: str) -> EnergyDispersion:
+    """Return means of densities, as high as the geometric mean of the tables: heights weigh nodes when interpolated.
+
+    An empty column says nothing, and stays empty where all are.
+    """
+    mixed: EnergyDispersion = _mix(tables, shares, name)
+    totals = np.stack([table.integral(table.energy.nodes[:, None], table.offset.nodes) for table in tables])
+    is_filled = totals > 0
+    own = np.where(is_filled, shares[:, None, None], 0.0)
+    own /= np.maximum(own.sum(axis=0), _TINY)
+    safe = np.where(is_filled, totals, 1.0)
+    scale = own / safe * np.exp((own * np.log(safe)).sum(axis=0))
+    return replace(mixed, values=sum(part[..., None] * table.values for part, table in zip(scale, tables, strict=True)))
