@@ -39,6 +39,7 @@ class Model(Protocol):
     * ``hyper: Parameters`` with ``at(values) -> Model``: settings (such as kernel scales) that an engine
       integrates out by evidence; ``at`` takes unbatched values and returns the model with them fixed.
     * ``log_likelihood_and_gradient(values) -> ((batch,), dict of gradients)``: both in one pass.
+    * ``has_one_mode``: whether the posterior has one optimum for certain, so that nobody needs to search for more.
     * ``minibatch(size, generator) -> Model``: a random part of the data, log likelihood scaled by N/B.
     """
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from skysift.contract import hook
 from skysift.errors import InputError, nearest
 from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.engine import Check, Start
@@ -49,7 +50,8 @@ def run(
     for place, (name, engine, settings) in enumerate(plan):
         step = partial(engine.run, model, settings, start, stream.child(str(place), name))
         result = checkpoint.child(f"{place}-{name}").once(step, pack_result, unpack_result)
-        result = dataclasses.replace(result, checks=[*result.checks, *_compare(result, results)])
+        compared = _compare(result, results, bool(hook(model, "has_one_mode")))
+        result = dataclasses.replace(result, checks=[*result.checks, *compared])
         start = continue_from(result, start)
         results.append(result)
     return results
@@ -94,13 +96,15 @@ def continue_from(result: Result, before: Start) -> Start:
     return Start(z=points, mode=mode, covariance_factor=factor, draws=sample)
 
 
-def _compare(result: Result, earlier: Sequence[Result]) -> list[Check]:
+def _compare(result: Result, earlier: Sequence[Result], has_one_mode: bool = False) -> list[Check]:
     if result.engine == "map":
         return []
     search = _last(earlier, "map")
     checks = [check_modes(result, search)]
     if result.engine == "nested" and search is None:
         checks = [Check("modes: nested", 1.0, "sampled from the whole prior", "green")]
+    elif search is None and has_one_mode:
+        checks = [Check("modes: one", 1.0, "the posterior can have no other", "green")]
     guide = _last(earlier, "svi")
     if result.engine == "hmc" and guide is not None:
         checks.append(check_agreement(guide, result))

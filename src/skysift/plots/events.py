@@ -157,9 +157,8 @@ def plot_images(counts: ImageCounts) -> tuple[Figure, pd.DataFrame]:
             drawn = draw_image(axes[number], counts, counts.grid(values), 0.0, high)
             finish_image(axes[number], f"{title}, linear scale", first=number == 0, last=False)
             figure.colorbar(drawn, ax=axes[number], fraction=0.046, label="events per pixel")
-            drawn = _draw_logarithmic(axes[3 + number], counts, counts.grid(values), high)
+            _draw_logarithmic(axes[3 + number], counts, counts.grid(values), high)
             finish_image(axes[3 + number], f"{title}, log scale", first=number == 0)
-            figure.colorbar(drawn, ax=axes[3 + number], fraction=0.046, label="events per pixel")
         drawn = draw_diverging(axes[2], counts, left, float(max(np.abs(left).max(), 1.0)))
         finish_image(axes[2], "events – model, 3 × 3 pixels", last=False)
         figure.colorbar(drawn, ax=axes[2], fraction=0.046, label="events in 3 × 3 pixels")
@@ -187,9 +186,8 @@ def plot_components(counts: ImageCounts) -> tuple[Figure, pd.DataFrame]:
                 axis.set_axis_off()
                 continue
             values = counts.grid(counts.components[names[number]])
-            drawn = _draw_logarithmic(axis, counts, values, float(max(values.max(), 1e-12)))
+            _draw_logarithmic(axis, counts, values, float(max(values.max(), 1e-12)))
             finish_image(axis, names[number].replace("_", " "), first=number % columns == 0)
-            figure.colorbar(drawn, ax=axis, fraction=0.046, label="events per pixel")
     return figure, pixel_table(counts, dict(counts.components))
 
 
@@ -207,14 +205,20 @@ def draw_diverging(axis: Axes, counts: ImageCounts, values: Array, limit: float)
     )
 
 
-def _draw_logarithmic(axis: Axes, counts: ImageCounts, values: Array, high: float) -> QuadMesh:
+def _draw_logarithmic(axis: Axes, counts: ImageCounts, values: Array, high: float) -> None:
+    """Draw values (latitude, longitude) on a logarithmic scale, with its bar."""
     from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
 
     low = max(high / 1000.0, min(0.5, high / 10.0))
     shown = np.maximum(values, low)
-    return axis.pcolormesh(
+    drawn = axis.pcolormesh(
         counts.lon_edges_deg, counts.lat_edges_deg, shown, cmap="cividis", norm=LogNorm(low, high), rasterized=True
     )
+    figure = axis.figure
+    assert isinstance(figure, Figure)  # noqa: S101 - narrows the type
+    bar = figure.colorbar(drawn, ax=axis, fraction=0.046, label="events per pixel")
+    set_plain_log(bar.ax.yaxis, labels=(1,) if high / low > 30.0 else (1, 2, 5))
 
 
 def finish_image(axis: Axes, title: str, *, first: bool = False, last: bool = True) -> None:

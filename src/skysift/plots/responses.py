@@ -41,14 +41,14 @@ def plot_response(curves: ResponseCurves) -> tuple[Figure, pd.DataFrame]:
         figure, axes = new_figure(9.6, 5.6, 2, 2, sharex=True)
         for number, offset in enumerate(curves.offsets_deg):
             line: dict[str, Any] = {"color": colours[number], "label": f"{offset:g}"}
-            area = curves.area_m2[number]
+            area = 1e-6 * curves.area_m2[number]
             axes[0].plot(curves.energies_tev, np.where(area > 0, area, np.nan), **line)
             for radii, style in zip(curves.containment_deg[number], ("solid", "dashed"), strict=True):
                 axes[1].plot(curves.energies_tev, radii, linestyle=style, **line)
             axes[2].plot(curves.energies_tev, 100 * curves.bias[number], **line)
             axes[3].plot(curves.energies_tev, 100 * curves.resolution[number], **line)
         axes[0].set_title("effective area")
-        axes[0].set_ylabel("m²")
+        axes[0].set_ylabel("km²")
         axes[1].set_title("point-spread function: radius that holds a share")
         axes[1].set_ylabel("deg")
         shares = [Line2D([], [], color=INK, linestyle=style) for style in ("solid", "dashed")]
@@ -56,11 +56,13 @@ def plot_response(curves: ResponseCurves) -> tuple[Figure, pd.DataFrame]:
         axes[2].set_title("energy bias: median of $E_r / E_t - 1$")
         axes[2].axhline(0, color=MUTED, linewidth=0.8)
         axes[2].set_ylabel("%")
+        low, high = axes[2].get_ylim()
+        axes[2].set_ylim(min(low, -1.0), max(high, 1.0))
         axes[3].set_title("energy resolution: half of the central 68 %")
         axes[3].set_ylabel("%")
         axes[3].set_ylim(0, None)
-        axes[0].set_yscale("log")
-        set_plain_log(axes[1].yaxis, labels=(1, 2, 5))
+        for axis in axes[:2]:
+            set_plain_log(axis.yaxis, labels=(1, 2, 5))
         for axis in axes[2:]:
             axis.set_xlabel("true energy, TeV")
             set_plain_log(axis.xaxis)
@@ -70,7 +72,7 @@ def plot_response(curves: ResponseCurves) -> tuple[Figure, pd.DataFrame]:
     table = {
         "offset_deg": np.repeat(curves.offsets_deg, size),
         "energy_tev": np.tile(curves.energies_tev, len(curves.offsets_deg)),
-        "area_m2": curves.area_m2.ravel(),
+        "area_km2": 1e-6 * curves.area_m2.ravel(),
         "radius_68_deg": curves.containment_deg[:, 0].ravel(),
         "radius_95_deg": curves.containment_deg[:, 1].ravel(),
         "bias": curves.bias.ravel(),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["plan_event_fit", "plan_event_response"]
 
 RESPONSE_WORDS = (
-    "Effective area in m², radii of the point-spread function in deg, median and half of the central 68 % of "
+    "Effective area in km², radii of the point-spread function in deg, median and half of the central 68 % of "
     "reconstructed over true energy in %; one line per distance from the pointing."
 )
 MIGRATION_WORDS = (
@@ -120,8 +120,8 @@ def plan_event_fit(run: Run, record: FitRecord, file: File) -> Iterator[Plan]:
         yield (
             picture(
                 "efficiency", "Sources through the response", "Events arriving and share within the axes",
-                "Events per bin of true energy (TeV) that each source sends onto the effective area, and the share of "
-                "them in % that is reconstructed within the axes.",
+                "Events per bin of true energy (TeV) that each source, as declared, sends onto the effective area, "
+                "and the share of them in % that is reconstructed within the axes.",
             ),
             lambda: plot_efficiency(file["true/edges"], arriving, file.group("true/efficiency")),
         )  # fmt: skip

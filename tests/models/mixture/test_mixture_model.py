@@ -13,7 +13,7 @@ from skysift.contract import hook
 from skysift.errors import InputError
 from skysift.inference import sequence
 from skysift.inference.engine import Stream
-from skysift.models.mixture import DensityTable, Fractions, MixtureModel, Norms, outlier_log_density, read_densities
+from skysift.models.mixture import DensityTable, Fractions, MixtureModel, Norms, read_densities
 from skysift.parameters import Parameter
 from skysift.parameters.priors import LogNormal, Normal, Uniform
 
@@ -156,15 +156,11 @@ def test_a_single_component_has_no_fraction():
 
 
 def test_an_outlier_component_explains_what_nothing_else_does():
-    energy = np.array([0.5, 1.0, 50.0])
     logs = np.array([[0.0], [0.1], [-np.inf]])
     with pytest.raises(InputError, match=r"row 2(.|\n)*outlier"):
         read_densities(logs, ["sky"])
-    outlier = outlier_log_density(energy, 0.1, 100.0, 40.0)
-    model = MixtureModel.of(["sky", "outlier"], np.column_stack([logs, outlier]))
+    model = MixtureModel.of(["sky", "outlier"], np.column_stack([logs, [-3.0, -4.0, -7.0]]))
     assert bool(torch.isfinite(model.log_likelihood({"fractions": torch.tensor([[0.9, 0.1]]).double()})).all())
-    nodes = np.geomspace(0.1, 100.0, 4001)
-    assert 40.0 * np.trapezoid(np.exp(outlier_log_density(nodes, 0.1, 100.0, 40.0)), nodes) == pytest.approx(1, 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -242,3 +238,33 @@ def test_simulated_fractions_follow_their_marginals():
         rare = wanted < 10
         pairs = np.append(seen[~rare], seen[rare].sum()), np.append(wanted[~rare], wanted[rare].sum())
         assert stats.chisquare(*pairs).pvalue > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("tree", "concentration", "is_known"),
+    [
+        (None, None, True),
+        (None, 0.5, True),
+        ({"a": None, "rest": ["b", "c"]}, None, True),
+        ({"a": None, "rest": ["b", "c"]}, 0.5, False),
+    ],
+)
+def test_one_mode_is_promised_where_it_is_certain(tree, concentration, is_known, seed):
+    """Where it is promised, the density in log-ratios falls along straight lines of fractions away from the optimum."""
+    logs = np.random.default_rng(seed).normal(0, 2, (40, 3))
+    model = MixtureModel.of(["a", "b", "c"], logs, tree=tree, concentration=concentration)
+    assert model.has_one_mode is is_known
+    assert not MixtureModel.extended(
+        ["a", "b"], logs[:, :2], [1.0, 1.0], dict.fromkeys("ab", LogNormal(20, 1))
+    ).has_one_mode
+    if is_known:
+        z = torch.randn(2, model.parameters.size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        ends = {name: value for name, value in model.parameters.values(z).items()}
+        leaves = model.shares.shares(ends)
+        share = torch.linspace(0, 1, 101, dtype=torch.float64)[:, None]
+        line = leaves[0] * (1 - share) + leaves[1] * share
+        split = [model.shares.split(one, None) for one in line]
+        z = model.parameters.unconstrain({name: torch.stack([one[name] for one in split]) for name in split[0]})
+        values = model.parameters.values(z)
+        density = model.log_likelihood(values) + model.parameters.log_density(z)
+        assert float(torch.diff(density, n=2).max()) < 1e-9

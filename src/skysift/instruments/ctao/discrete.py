@@ -198,7 +198,14 @@ class DiscreteResponse:
         return sum_densities(self.kernel, expected, energy_tev, lon_deg, lat_deg)
 
     def densities_each(
-        self, energy_tev: Array, lon_deg: Array, lat_deg: Array, expected: Array, points: Sequence[PointSource] = ()
+        self,
+        energy_tev: Array,
+        lon_deg: Array,
+        lat_deg: Array,
+        expected: Array,
+        points: Sequence[PointSource] = (),
+        *,
+        total: int = 0,
     ) -> Array:
         """Return what each true energy of one source (energy, pixel, 1) gives at events, (event, energy)."""
         _refuse_points(points)

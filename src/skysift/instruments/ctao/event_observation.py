@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skysift.geometry import EnergyAxis, LonLatGrid
+from skysift.instruments.ctao.curves import ResponseCurves, list_curves, read_curves
 from skysift.instruments.ctao.discrete import Window, window_limits, window_of
 from skysift.instruments.ctao.pointing import Axes, Pointing
 from skysift.sky.light import Light
@@ -57,6 +58,7 @@ class EventObservation:
     psf_empty : what an empty PSF table says
     window : of the discrete normalisation; None where kernels are integrated
     is_smeared : whether the background is taken for one in true coordinates and folded
+    curves : of the first few responses, by name, for whoever looks at them
     warnings : what was adjusted or looked odd
     """
 
@@ -68,6 +70,7 @@ class EventObservation:
     psf_empty: str = "nearest"
     window: Window | None = None
     is_smeared: bool = False
+    curves: Mapping[str, ResponseCurves] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -88,7 +91,10 @@ def write_event_observation(path: Path, observation: EventObservation, provenanc
         datasets[f"lights/{name}/cube"] = Dataset(light.cube, unit, text, ("energy_bin", "pixel"))
         datasets[f"lights/{name}/points"] = Dataset(light.points_deg, "deg", "point sources", ("point", "coordinate"))
         datasets[f"lights/{name}/point_flux"] = Dataset(light.point_flux, unit, "their flux", ("point", "energy_bin"))
+    for number, curves in enumerate(observation.curves.values()):
+        datasets |= dict(list_curves(f"curves/{number}", curves))
     attributes = {
+        "curves": list(observation.curves),
         "responses": [response.name for response in observation.responses],
         "sha256": [response.sha256 for response in observation.responses],
         "parts": [[list(part) for part in response.parts] for response in observation.responses],
@@ -128,6 +134,7 @@ def read_event_observation(path: Path) -> EventObservation:
         psf_empty=str(own["psf_empty"]),
         window=window,
         is_smeared=bool(own["is_smeared"]),
+        curves={name: read_curves(file, f"curves/{number}") for number, name in enumerate(own["curves"])},
         warnings=tuple(own["warnings"]),
     )
 

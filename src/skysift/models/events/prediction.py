@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skysift.instruments.ctao.response import Response
 from skysift.models.events.background import outlier_density, smeared_counts
 from skysift.models.events.columns import fold_all, fold_light, kind_of
 from skysift.models.events.dark_matter import make_map
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from skysift.instruments.ctao.discrete import AnyResponse
     from skysift.instruments.ctao.event_observation import EventObservation
 
-__all__ = ["light_at", "predict_cube"]
+__all__ = ["find_efficiency", "light_at", "predict_cube"]
 
 Array = NDArray[np.float64]
 
@@ -83,3 +84,34 @@ def predict_cube(
         else:
             total += response.background_counts() * time
     return total
+
+
+def find_efficiency(
+    light: Light, observation: EventObservation, responses: Sequence[AnyResponse]
+) -> tuple[Array, Array]:
+    """Return what arrives of a light, and how much of it is reconstructed within the axes.
+
+    Parameters
+    ----------
+    light : of a source in the sky
+    observation : axes and pointings
+    responses : of each pointing
+
+    Returns
+    -------
+    events in true energies (E,), all pointings together, and the share of them within the axes (E,); NaN where
+    nothing arrives
+    """
+    arriving, within = np.zeros((2, observation.true.energy.size))
+    for response, pointing in zip(responses, observation.pointings, strict=True):
+        expected = light.cube * response.area_cm2 * pointing.live_time_s
+        arriving += expected.sum(1)
+        pairs = zip(response.operator.spreads, response.operator.bands, strict=True)
+        kept = np.stack([spread.sum(axis=0) * shares.sum(axis=1) for spread, (_, shares) in pairs])
+        within += (expected * kept).sum(1)
+        if isinstance(response, Response):
+            for (lon, lat), flux in zip(light.points_deg, light.point_flux, strict=True):
+                counts = flux * response.area_at(lon, lat) * pointing.live_time_s
+                arriving += counts
+                within += response.fold_point(float(lon), float(lat), np.diag(counts)).sum((0, 1))
+    return arriving, np.where(arriving > 0, within / np.where(arriving > 0, arriving, 1.0), np.nan)

@@ -1,6 +1,6 @@
 """Events as mixtures of marginalised densities: fractions, trees of fractions, absolute fluxes."""
 
-from skysift.models.mixture.densities import DensityTable, outlier_log_density, read_densities
+from skysift.models.mixture.densities import DensityTable, read_densities
 from skysift.models.mixture.model import MEASURE, MixtureModel
 from skysift.models.mixture.norms import Norms
 from skysift.models.mixture.tree import Fractions, LeafPrior
@@ -12,6 +12,5 @@ __all__ = [
     "LeafPrior",
     "MixtureModel",
     "Norms",
-    "outlier_log_density",
     "read_densities",
 ]

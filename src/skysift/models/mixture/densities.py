@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from skysift.errors import InputError
 from skysift.likelihoods.mixture import scale_densities
 
-__all__ = ["Densities", "DensityTable", "outlier_log_density", "read_densities"]
+__all__ = ["Densities", "DensityTable", "read_densities"]
 
 
 class DensityTable(NamedTuple):
@@ -92,26 +91,7 @@ def _check_values(table: Tensor, kept: Tensor, names: Sequence[str]) -> None:
     if bool(impossible.any()):
         rows = impossible.nonzero()[:, 0].tolist()
         found = f"{len(rows)} rows that no component allows, the first is row {rows[0]}"
-        remedy = "add a component `outlier`, or a source that explains them; look at the axes and the response"
+        remedy = (
+            "add a component {instrument: outlier}, or a source that explains them; look at the axes and the response"
+        )
         raise InputError("mixture", "log densities", found, "a density > 0 for each event", remedy)
-
-
-def outlier_log_density(
-    energy_tev: NDArray[np.float64], low_tev: float, high_tev: float, region_deg2: float
-) -> NDArray[np.float64]:
-    r"""Return the ln density of events that nothing explains: flat in the region and in ln E.
-
-    .. math:: p = \frac{1}{E \ln(E_{\rm high} / E_{\rm low})\, \Omega}
-
-    Parameters
-    ----------
-    energy_tev : (n,), reconstructed; for a bin its logarithmic mean, width over ln of the ratio of its edges
-    low_tev, high_tev : ends of the energy axis
-    region_deg2 : solid angle of the region
-
-    Returns
-    -------
-    (n,), ln of 1 / (TeV deg2)
-    """
-    density = np.asarray(energy_tev) * math.log(high_tev / low_tev) * region_deg2
-    return np.asarray(-np.log(density), dtype=np.float64)

@@ -135,6 +135,17 @@ class MixtureModel:
         """Labels along those axes, and ``component``."""
         return self.shares.coordinates
 
+    @property
+    def has_one_mode(self) -> bool:
+        """Whether the posterior has one optimum for certain.
+
+        The likelihood is concave in fractions. With the Jacobian of log-ratios the prior is a sum of logarithms of
+        fractions, so concave too: for one Dirichlet of any concentration, and for trees whose leaves are flat.
+        """
+        if not isinstance(self.densities, DensityTable) or not isinstance(self.shares, Fractions) or self.further:
+            return False
+        return self.shares.is_flat or self.shares.has_flat_leaves
+
     @cached_property
     def total(self) -> float:
         """Number of events."""

@@ -87,6 +87,15 @@ class Fractions:
         """Whether there is one group whose children are the components, in their order."""
         return len(self.groups) == 1 and self.groups[0].children == self.names
 
+    @property
+    def has_flat_leaves(self) -> bool:
+        """Whether every node's concentration is the number of leaves below it."""
+        return all(
+            concentration == len(leaves)
+            for group in self.groups
+            for concentration, leaves in zip(group.concentration, group.leaves, strict=True)
+        )
+
     @cached_property
     def parameters(self) -> list[Parameter]:
         """One parameter per group: ``fractions`` at the root, ``<group>_fractions`` below it."""
