@@ -19,7 +19,7 @@ from skysift.storage.guard import check_file, walk
 from skysift.storage.schema import RESERVED, Dataset, Field, File, decode_attributes
 from skysift.storage.seal import check_seal
 
-__all__ = ["Reader", "open_reader", "read"]
+__all__ = ["Reader", "find_format", "open_reader", "read"]
 
 Wanted = Mapping[str, "str | Field | None"]
 
@@ -136,6 +136,24 @@ def read(path: str | Path, *, format: str, version: int = 1, wanted: Wanted | No
     with open_reader(path, format=format, version=version, wanted=wanted) as reader:
         datasets = {name: reader.dataset(name) for name in reader.names}
         return File(datasets, reader.attributes, reader.provenance)
+
+
+def find_format(path: str | Path) -> str:
+    """Return the format that a file says it is; empty for a file of another kind.
+
+    Raises
+    ------
+    InputError : no readable file
+    """
+    place = check_file(path)
+    with place.open("rb") as stream:
+        if stream.read(len(_SIGNATURE)) != _SIGNATURE:
+            return ""
+    try:
+        with h5py.File(place, "r", locking="best-effort") as file:
+            return str(file.attrs.get("format", ""))
+    except (OSError, RuntimeError):
+        return ""
 
 
 @contextlib.contextmanager

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from skysift.config import load
 from skysift.config.events import EventAnalysis
-from skysift.config.events.slices import EventFitSlice
+from skysift.config.events.slices import EventFitSlice, MarginaliseSlice
 from skysift.errors import InputError, nearest
+from skysift.instruments.ctao.event_list import read_events
+from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.steps.evaluate import check_columns, columns_of, read_values
 from skysift.steps.events.fit import load_model
-from skysift.storage.hdf5 import Dataset, check_writable, collect, write
+from skysift.steps.events.marginalise import marginalise_events
+from skysift.steps.events.response import make_response
+from skysift.steps.events.sources import open_responses
+from skysift.storage.hdf5 import Dataset, check_writable, collect, find_format, write
 from skysift.storage.tables import read_table, write_table
+
+if TYPE_CHECKING:
+    from skysift.models.events.marginals import Marginals
 
 __all__ = ["run"]
 
 DIGITS = 15
+SHOWN_ROWS, SHOWN_EVENTS = 3, 10
 Row = dict[str, str]
 
 
 def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out: Path) -> None:
     """Evaluate the model of a fit at each row of a table.
 
-    Fractions may be given as ``<component>_fraction``. The logarithms of the marginal densities (row of the table, row
-    of events, component), 1 / (TeV deg2), stand in a file beside the table, ``.h5``.
+    Fractions may be given as ``<component>_fraction``. The logarithms of the marginal densities (row of the table,
+    event or occupied bin, component), 1 / (TeV deg2), are printed for the first events; all of them stand in a file
+    beside the table, ``.h5``. Those of an event file are computed on the spot.
 
     Parameters
     ----------
     config : the whole configuration
     observation : file of format ``event_observation``
-    data : file of format ``marginals``
+    data : file of format ``events`` or ``marginals``
     fit : name of the fit
     table : CSV with a header
     out : CSV; ``log_prior``, ``log_likelihood`` and ``<component>_counts`` beside the values
@@ -50,7 +63,9 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
         raise InputError(config, "--fit", fit, "the name of a fit", nearest(fit, analysis.fits))
     settings = analysis.make_slices()[f"fit-{fit}"]
     assert isinstance(settings, EventFitSlice)  # noqa: S101 - narrows the type
-    model, marginals, _ = load_model(settings, config, observation, data, "cpu")
+    model, marginals, _ = load_model(
+        settings, config, observation, data, "cpu", _marginalise(analysis, observation, data)
+    )
     rows = [_spread(row, model.names) for row in read_table(table)]
     check_columns(table, rows, [column for item in model.parameters for column in columns_of(item.name, item.shape)])
     results, densities = [], []
@@ -74,9 +89,29 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
     datasets = {"log_density": cube, "counts": Dataset(marginals.counts, "", "events in each row", ("event",))}
     write(marginals_out, format="expected", datasets=datasets, attributes=attributes, provenance=provenance)
     write_table(out, results, digits=DIGITS)
-    print(
-        f"{len(results)} rows: log likelihood {', '.join(format(row['log_likelihood'], '.10g') for row in results[:5])}"
-    )
+    _print(results, np.stack(densities), model.names)
+
+
+def _marginalise(analysis: EventAnalysis, observation: Path, data: Path) -> Marginals | None:
+    """Return the marginals of an event file, None for a file of marginals."""
+    if find_format(data) != "events":
+        return None
+    settings = analysis.make_slices()["marginalise"]
+    assert isinstance(settings, MarginaliseSlice)  # noqa: S101 - narrows the type
+    looked_at = read_event_observation(observation)
+    irfs = open_responses(looked_at, observation)
+    responses = [make_response(irf, looked_at, number) for number, irf in enumerate(irfs)]
+    return marginalise_events(settings, looked_at, data, read_events(data), responses)
+
+
+def _print(results: Sequence[Mapping[str, object]], densities: NDArray[np.float64], names: Sequence[str]) -> None:
+    """Print the log likelihood of each row, and what its first events say."""
+    for number, (row, density) in enumerate(zip(results, densities, strict=True)):
+        print(f"row {number + 1}: log likelihood {row['log_likelihood']:.15g}, log prior {row['log_prior']:.15g}")
+        if number < SHOWN_ROWS:
+            print("  event  " + "  ".join(f"{'ln p ' + name:>22}" for name in names))
+            for event, values in enumerate(density[:SHOWN_EVENTS]):
+                print(f"  {event:5d}  " + "  ".join(f"{value:22.15g}" for value in values))
 
 
 def _spread(row: Row, names: tuple[str, ...]) -> Row:

@@ -81,10 +81,10 @@ def run(
 
 
 def load_model(
-    settings: EventFitSlice, config: Path, observation: Path, data: Path, device: str
+    settings: EventFitSlice, config: Path, observation: Path, data: Path, device: str, known: Marginals | None = None
 ) -> tuple[MixtureModel, Marginals, Sequence[Path]]:
-    """Return the model of a fit, its marginals, and further files that were read."""
-    looked_at, marginals, find = read_event_observation(observation), read_marginals(data), Finder(config)
+    """Return the model of a fit, its marginals (``known``, or those of the file), and further files that were read."""
+    looked_at, marginals, find = read_event_observation(observation), known or read_marginals(data), Finder(config)
     found, wanted = str(marginals.digests["observation"]), digest_observation(looked_at)
     if found != wanted:
         remedy = "axes, pointings or responses changed: run `skysift response` and `skysift marginalise` again"

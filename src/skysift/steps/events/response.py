@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skysift.config import load_slice
 from skysift.errors import InputError
@@ -14,7 +15,12 @@ from skysift.instruments.ctao.response_file import write_response
 from skysift.steps.events.sources import open_responses
 from skysift.storage.hdf5 import check_writable, collect
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from skysift.instruments.ctao.discrete import AnyResponse
+    from skysift.instruments.ctao.event_observation import EventObservation
+    from skysift.instruments.ctao.irf import Irf
+
+__all__ = ["make_response", "run"]
 
 
 def run(config: Path, observation: Path, pointing: int, out: Path) -> None:
@@ -38,10 +44,16 @@ def run(config: Path, observation: Path, pointing: int, out: Path) -> None:
         wanted = f"0 to {len(looked_at.pointings) - 1}"
         raise InputError(config, "--pointing", pointing, wanted, "name a pointing of the observation")
     irf = open_responses(looked_at, observation)[pointing]
-    place, provenance = looked_at.pointings[pointing], collect("cache", settings.seed, b"", [])
-    if looked_at.window is None:
-        response = Response.build(irf, looked_at.true, looked_at.reconstructed, place)
+    response, provenance = make_response(irf, looked_at, pointing), collect("cache", settings.seed, b"", [])
+    if isinstance(response, Response):
         write_response(out, response, provenance)
     else:
-        discrete = DiscreteResponse.build(irf, looked_at.reconstructed, place, looked_at.window)
-        write_discrete_response(out, discrete, provenance)
+        write_discrete_response(out, response, provenance)
+
+
+def make_response(irf: Irf, looked_at: EventObservation, pointing: int) -> AnyResponse:
+    """Return the response of one pointing at the bins of an observation."""
+    place = looked_at.pointings[pointing]
+    if looked_at.window is None:
+        return Response.build(irf, looked_at.true, looked_at.reconstructed, place)
+    return DiscreteResponse.build(irf, looked_at.reconstructed, place, looked_at.window)
