@@ -22,8 +22,11 @@ class SmallEventRun:
     """Configuration, observation, response and data in a folder; marginals on request."""
 
     def __init__(self, folder, repository, **keys):
-        self.analysis = load([repository / "config/smoke/events.yaml"], SMALL | keys)
-        self.folder = folder
+        self.make(folder, load([repository / "config/smoke/events.yaml"], SMALL | keys))
+
+    def make(self, folder, analysis):
+        """Write the configuration, and what the first steps make of it."""
+        self.analysis, self.folder = analysis, folder
         write_text(folder / "config.yaml", yaml_text(self.analysis))
         for name, part in self.analysis.slices().items():
             write_text(folder / "config" / f"{name}.yaml", yaml_text(part))

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["build_mixture"]
 
 Values = Mapping[str, "Tensor"]
+#: Inner slope of a halo at which its J-factor diverges.
+STEEPEST = 1.5
 #: From values of parameters (B, ...) to flux in energies (B, E), bins (B, E J) or factors in pixels (B, J).
 Flux = Callable[[Values], "Tensor"]
 
@@ -184,15 +186,31 @@ def _spectrum_flux(name: str, component: EventComponent, true: Axes, find: Finde
 
 def _nodes_flux(name: str, component: EventComponent, true: Axes, find: Finder) -> Flux:
     spectrum, nodes = _spectrum_flux(name, component, true, find), find_nodes(component)
-    log_totals = torch.stack([make_map(component, true, place).sum() for place in list_nodes(nodes)]).log()
+    places = list_nodes(nodes)
+    diverges = _diverges(component, true)
+    totals = torch.stack([make_map(component, true, place).sum() for place in places])
+    if diverges:
+        totals = totals * torch.tensor([STEEPEST - place["gamma"] for place in places], dtype=torch.float64)
+    logs = totals.log()
 
     def flux(values: Values) -> Tensor:
         own = {key: torch.as_tensor(value) for key, value in _own(name, component, values).items()}
         weights = interpolate_nodes(nodes, own)
-        total = torch.exp(weights @ log_totals)[:, None] * spectrum(values)
-        return (weights[:, :, None] * total[:, None, :]).flatten(1)
+        total = torch.exp(weights @ logs)
+        if diverges:
+            total = total / (STEEPEST - own["gamma"])
+        energy = total[:, None] * spectrum(values)
+        return (weights[:, :, None] * energy[:, None, :]).flatten(1)
 
     return flux
+
+
+def _diverges(component: EventComponent, true: Axes) -> bool:
+    """Whether the J-factor of the grid has a pole at the steepest slope, which polynomials cannot follow."""
+    if component.profile is None or "gamma" not in component.profile.priors or component.profile.core_kpc is not None:
+        return False
+    annihilates = component.spectrum is not None and component.spectrum.kind == "annihilation"
+    return annihilates and int(true.grid.find(0.0, 0.0)) >= 0
 
 
 def _map_flux(name: str, component: EventComponent, true: Axes, find: Finder) -> Flux:

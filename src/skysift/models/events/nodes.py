@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["find_nodes", "interpolate_nodes", "list_nodes"]
 
 Nodes = Mapping[str, "NDArray[np.float64]"]
-#: Nodes along each parameter, by the number of parameters: shares of a J-map are known to 1e-4 with sixteen.
-COUNTS = {1: 16, 2: 10}
+#: Nodes along each parameter: between them shares of a J-map are known to a thousandth where they are faint.
+COUNTS = {"gamma": 12, "alpha": 10, "beta": 6, "r_s": 8}
+#: Scales and exponents, whose effect is even in the logarithm.
+LOGARITHMIC = ("alpha", "beta", "r_s")
+MOST_PARAMETERS = 2
 TAIL = 1e-4
 
 
@@ -34,18 +37,28 @@ def find_nodes(component: EventComponent) -> dict[str, NDArray[np.float64]]:
     """
     profile = component.profile.priors if component.profile is not None else {}
     names = [name for name in profile if name not in component.share]
-    count = COUNTS.get(len(names))
-    if count is None or any(name in profile for name in component.share):
+    if not 1 <= len(names) <= MOST_PARAMETERS or any(name in profile for name in component.share):
         return {}
-    unit = np.cos(np.pi * (np.arange(count) + 0.5) / count)
     nodes = {}
     for name in names:
         low, high = profile[name].support
         if not np.isfinite([low, high]).all():
             tails = make_source_prior(profile[name]).from_cube(torch.tensor([TAIL, 1 - TAIL], dtype=torch.float64))
             low, high = (float(tail) for tail in tails)
-        nodes[name] = 0.5 * (low + high) + 0.5 * (high - low) * unit
+        if name in LOGARITHMIC and low <= 0:
+            return {}
+        unit = np.cos(np.pi * (np.arange(COUNTS[name]) + 0.5) / COUNTS[name])
+        ends = _stretch(name, np.array([low, high]))
+        places = 0.5 * ends.sum() + 0.5 * (ends[1] - ends[0]) * unit
+        nodes[name] = np.exp(places) if name in LOGARITHMIC else places
     return nodes
+
+
+def _stretch(name: str, values: Any) -> Any:  # noqa: ANN401 - an array, or a tensor
+    """Return values of a parameter in the coordinate that polynomials run in."""
+    if name not in LOGARITHMIC:
+        return values
+    return values.log() if isinstance(values, torch.Tensor) else np.log(values)
 
 
 def list_nodes(nodes: Nodes) -> list[dict[str, float]]:
@@ -58,12 +71,13 @@ def interpolate_nodes(nodes: Nodes, values: Mapping[str, Tensor]) -> Tensor:
 
     .. math:: L_g(x) = \prod_{h \ne g} \frac{x - x_h}{x_g - x_h}
 
+    with x the logarithm of a scale or exponent, and a slope as it is.
     Values beyond the outermost nodes, by as little as Chebyshev nodes leave free, are extrapolated.
     """
     weights = None
     for name, places in nodes.items():
-        at = torch.as_tensor(places)
-        away = values[name][:, None] - at
+        at = _stretch(name, torch.as_tensor(places))
+        away = _stretch(name, values[name])[:, None] - at
         own = torch.eye(len(at), dtype=torch.bool)
         numerator = torch.where(own, 1.0, away[:, None, :]).prod(-1)
         scale = torch.where(own, 1.0, at[:, None] - at).prod(-1)
