@@ -21,9 +21,15 @@ def by_form(wanted: str, remedy: str) -> Discriminator:
     wanted, remedy : what is said about a value of any other form
     """
     context: dict[str, Any] = {"wanted": wanted, "remedy": remedy}
-    return Discriminator(
+    return _Form(
         _form_of, custom_error_type="skysift", custom_error_message="{wanted}", custom_error_context=context
     )
+
+
+class _Form(Discriminator):
+    """One that can stand beside None: members of a union are hashed."""
+
+    __hash__ = object.__hash__
 
 
 def _form_of(value: Any) -> str | None:  # noqa: ANN401 - whatever the file holds
