@@ -1,8 +1,9 @@
 """The typed configuration: shorthands, names of data, what fits see, and everything that contradicts itself."""
 
-import copy
+from functools import partial
 
 import pytest
+from tests.config.changes import MISSING, change
 
 from skysift.config import Analysis, ConfigurationError, load, resolve, verify_round_trip, yaml_text
 from skysift.errors import SkysiftError
@@ -20,22 +21,7 @@ BASE = {
     },
     "fits": {"mvn": ["map", {"svi": {"guide": "mvn"}}]},
 }  # fmt: skip
-MISSING = object()
-
-
-def changed(**changes):
-    """The base with values set by dotted path (``__`` for a dot)."""
-    data = copy.deepcopy(BASE)
-    for path, value in changes.items():
-        *above, last = path.split("__")
-        place = data
-        for part in above:
-            place = place.setdefault(part, {})
-        if value is MISSING:
-            del place[last]
-        else:
-            place[last] = value
-    return data
+changed = partial(change, BASE)
 
 
 def test_shorthands_are_written_out():
@@ -299,9 +285,11 @@ CONTRADICTIONS = {
         {"systematics": {"sidebands": {"longitudes": ["30 deg", "0 deg"]}}}, "systematics.sidebands", "not 0",
     ),
     "falling energies": (
-        {"observation__energy_edges": ["20 GeV", "2 GeV"]}, "observation", "edge 1: 2 GeV after 20 GeV",
+        {"observation__energy_edges": ["20 GeV", "2 GeV"]}, "observation.energy_edges", "edge 1: 2 GeV after 20 GeV",
     ),
-    "an energy of zero": ({"observation__energy_edges": ["0 GeV", "2 GeV"]}, "observation", "edge 0: 0 GeV"),
+    "an energy of zero": (
+        {"observation__energy_edges": ["0 GeV", "2 GeV"]}, "observation.energy_edges", "edge 0: 0 GeV",
+    ),
     "own data without counts": ({"observation__data": "files"}, "observation", "observation.files.counts"),
     "annulus inside out": (
         {"observation__region__inner_radius": "30 deg"}, "observation.region", "inner_radius 30 deg, radius 20 deg",

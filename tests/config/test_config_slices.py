@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from skysift.config import FitSlice, load, load_slice, resolve, yaml_text
+from skysift.config import FitSlice, check_own, load, load_slice, resolve, yaml_text
 from skysift.config.slices import SLICES
 from skysift.errors import InputError
 
@@ -72,7 +72,10 @@ def test_a_step_finds_what_it_needs(slices, tmp_path):
 
     simulate = read(slices, tmp_path, "simulate-a")
     assert simulate.name == "a"
-    assert [simulate.is_own(name) for name in ("a-000", "b-000", "a-x", "a-1")] == [True, False, False, False]
+    check_own(simulate.name, "a-000", tmp_path)
+    for name in ("b-000", "a-x", "a-1"):
+        with pytest.raises(InputError, match="a-000, a-001"):
+            check_own(simulate.name, name, tmp_path)
     assert {name: (part.template, part.norm) for name, part in simulate.truth.items()} == {
         "gce": ("nfw_squared", 0.9), "diffuse_gas": ("diffuse_gas", 8),
     }  # fmt: skip

@@ -17,6 +17,7 @@ from skysift.config.observation import Observation
 from skysift.config.priors import Prior
 from skysift.config.problems import ConfigurationError
 from skysift.config.regions import MapFile, Mask, Region
+from skysift.config.sets import check_own
 from skysift.config.slices import FitSlice, ObservationSlice, ReportSlice, SidebandsSlice, SimulateSlice
 from skysift.config.writer import config_digest, yaml_text
 
@@ -40,6 +41,7 @@ __all__ = [
     "ReportSlice",
     "SidebandsSlice",
     "SimulateSlice",
+    "check_own",
     "config_digest",
     "kind_of",
     "load",

@@ -15,7 +15,14 @@ _EVENTS = (*_MODEL, "steps/events/sources.py")
 _RESPONSE = ("geometry", "sky", "instruments", "steps/events/sources.py")
 _DENSITY = ("contract.py", "parameters", "likelihoods", "models")
 _RECIPE = ("inference", "steps/progress.py", "steps/recipe.py", "steps/results.py")
-_GATHERING = ("streams.py", "diagnostics", "steps/gather.py", "steps/ranks.py", "steps/replicates.py", "steps/trials.py")
+_GATHERING = (
+    "streams.py",
+    "diagnostics",
+    "steps/gather.py",
+    "steps/ranks.py",
+    "steps/replicates.py",
+    "steps/trials.py",
+)
 _PAGE = (
     "plots", "steps/report_answers.py", "steps/report_events.py", "steps/report_figures.py", "steps/report_maps.py",
     "steps/report_page.py", "steps/report_pictures.py", "steps/report_verdicts.py", "steps/tables.py",
@@ -64,7 +71,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "events/diagnose": (*_BASE, *_EVENTS),
     "systematics": ("__init__.py", "errors.py", "storage", "streams.py", "parameters"),
     "tables": (*_BASE, *_GATHERING),
-    "report": (*_BASE, "geometry", *_GATHERING, *_PAGE),
+    "report": (*_BASE, "geometry", "sky", "instruments", *_GATHERING, *_PAGE),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
+from skysift.config.component_model import ComponentModel
 from skysift.config.faults import fault
 from skysift.config.modulation import Modulations
 from skysift.config.priors import Prior
@@ -62,7 +63,7 @@ class Component(Section):
         return self
 
 
-class Model(Section):
+class Model(ComponentModel):
     """What is fitted.
 
     Attributes
@@ -78,21 +79,6 @@ class Model(Section):
         example={"gce": {"template": "nfw_squared", "norm": {"uniform": [0, 1.5]}}},
         min_length=1,
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_removed(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        if isinstance(data, dict) and isinstance(data.get("components"), dict):
-            return {**data, "components": without_nulls(data["components"])}
-        return data
-
-    def merged(self, override: ModelOverride | None) -> Model:
-        """Return this model with the components of ``override`` replaced, added or (null) removed."""
-        if override is None:
-            return self
-        components: dict[str, Component | None] = {**self.components, **override.components}
-        kept = {name: component for name, component in components.items() if component is not None}
-        return self.model_copy(update={"components": kept, "likelihood": override.likelihood or self.likelihood})
 
 
 class ModelOverride(Section):

@@ -8,15 +8,14 @@ from pydantic import model_validator
 
 from skysift.config.faults import fault
 from skysift.config.modulation import Modulations
-from skysift.config.scalars import Name, PositiveInteger, Real
-from skysift.config.section import REQUIRED, Section, key, without_nulls
+from skysift.config.scalars import Name, Real
+from skysift.config.section import REQUIRED, key
+from skysift.config.sets import BaseSet, BaseSimulation
 
-__all__ = ["DEFAULT_SET", "SimulateSet", "Simulation"]
-
-DEFAULT_SET = "simulated"
+__all__ = ["SimulateSet", "Simulation"]
 
 
-class SimulateSet(Section):
+class SimulateSet(BaseSet):
     """Replicates of one truth.
 
     Attributes
@@ -26,7 +25,6 @@ class SimulateSet(Section):
     modulate : component or template name to list of `Modulation` with fixed hyper-parameters
     """
 
-    replicates: PositiveInteger = key(1, "number of data sets drawn", example=20, le=1000)
     truth: dict[Name, Real] = key(
         REQUIRED,
         "true norms, by component (its template is drawn) or by template",
@@ -39,12 +37,6 @@ class SimulateSet(Section):
         example={"model_o_gas": {"lengthscale": "0.2 rad", "variance": 0.01}},
         default_factory=dict,
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_nulls(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        data = without_nulls(data)
-        return {name: without_nulls(value) for name, value in data.items()} if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -68,7 +60,7 @@ class SimulateSet(Section):
         return self
 
 
-class Simulation(Section):
+class Simulation(BaseSimulation):
     """Simulated data sets, by name.
 
     Attributes
@@ -84,21 +76,3 @@ class Simulation(Section):
         example={"model_o": {"replicates": 20, "truth": {"gce": 0.9, "model_o_gas": 8}}},
         min_length=1,
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _expand(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        if not isinstance(data, dict):
-            return data
-        if "sets" not in data:
-            return {"sets": {DEFAULT_SET: data}}
-        return {**data, "sets": without_nulls(data["sets"])}
-
-    @property
-    def data_names(self) -> list[str]:
-        """Names of the data sets: ``<set>-000``, ``<set>-001``, ..."""
-        return [data for name in self.sets for data in self.data_of(name)]
-
-    def data_of(self, name: str) -> list[str]:
-        """Return the names of the data sets of one set."""
-        return [f"{name}-{number:03d}" for number in range(self.sets[name].replicates)]

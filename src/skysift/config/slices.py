@@ -104,11 +104,6 @@ class SimulateSlice(Section):
     name: Name = key(REQUIRED, "name of the set", example="simulated")
     truth: dict[Name, TrueComponent] = key(REQUIRED, "what is drawn", example={})
 
-    def is_own(self, data: str) -> bool:
-        """Whether a data set of this name belongs to the set: ``<name>-000``, ``<name>-001``, ..."""
-        head, _, number = data.rpartition("-")
-        return head == self.name and number.isdigit() and len(number) >= 3
-
 
 class FitSlice(Section):
     """What `fit` (and `diagnose`) reads for one fit.

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skysift.config import load_slice
-from skysift.errors import InputError
+from skysift.config import check_own, load_slice
 from skysift.instruments.fermi import Observation, read_observation, write_counts
 from skysift.instruments.fermi.drawing import simulate_counts
 from skysift.storage.hdf5 import check_writable, collect
@@ -39,9 +38,7 @@ def run(config: Path, observation: Path, data: str, out: Path) -> None:
     """
     check_writable(out)
     settings = load_slice(config, "simulate")
-    if not settings.is_own(data):
-        wanted = f"{settings.name}-000, {settings.name}-001, ..."
-        raise InputError(config, "--data", data, wanted, "correct the name, or take the slice of its set")
+    check_own(settings.name, data, config)
     looked_at = read_observation(observation)
     counts = simulate_counts(
         data,

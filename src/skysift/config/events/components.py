@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
+from skysift.config.component_model import ComponentModel
 from skysift.config.events.spectra import EnergyPrior, Profile, Spectrum
 from skysift.config.faults import fault
 from skysift.config.modulation import Modulations
@@ -217,7 +218,7 @@ class Fractions(Section):
     )
 
 
-class EventModel(Section):
+class EventModel(ComponentModel):
     """What is fitted to events.
 
     Attributes
@@ -239,23 +240,6 @@ class EventModel(Section):
         example={"diffuse": {"sky": "fermi_diffuse"}, "background": {"instrument": "background"}},
         min_length=1,
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_removed(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        if isinstance(data, dict) and isinstance(data.get("components"), dict):
-            return {**data, "components": without_nulls(data["components"])}
-        return data
-
-    def merged(self, override: EventModelOverride | None) -> EventModel:
-        """Return this model with what ``override`` changes in it."""
-        if override is None:
-            return self
-        components: dict[str, EventComponent | None] = {**self.components, **override.components}
-        kept = {name: component for name, component in components.items() if component is not None}
-        changes = {name: getattr(override, name) for name in ("likelihood", "fractions")}
-        update = {name: value for name, value in changes.items() if value is not None}
-        return self.model_copy(update={"components": kept, **update})
 
 
 class EventModelOverride(Section):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
 from skysift.config.faults import fault
 from skysift.config.forms import MAPPING, NUMBER, TEXT, by_form
-from skysift.config.scalars import Name, PositiveInteger, PositiveReal, Real
-from skysift.config.section import REQUIRED, Section, key, without_nulls
-from skysift.config.simulate import DEFAULT_SET
+from skysift.config.scalars import Name, PositiveReal, Real
+from skysift.config.section import REQUIRED, key
+from skysift.config.sets import BaseSet, BaseSimulation
+
+if TYPE_CHECKING:
+    from skysift.config.events.components import EventComponent
 
 __all__ = ["EventSet", "EventSimulation"]
 
 
-class EventSet(Section):
+class EventSet(BaseSet):
     """Replicates of one truth.
 
     Attributes
@@ -28,7 +32,6 @@ class EventSet(Section):
     poisson : whether numbers are Poisson means
     """
 
-    replicates: PositiveInteger = key(1, "number of data sets drawn", example=20, le=1000)
     events: Annotated[
         Annotated[dict[Name, PositiveReal], MAPPING]
         | Annotated[PositiveReal, NUMBER]
@@ -41,7 +44,7 @@ class EventSet(Section):
     )
     truth: dict[Name, Real] = key(
         None,
-        "true fractions beside a total, or true norms beside `physical`",
+        "true fractions beside a total, or true norms beside `physical` (by default a fixed norm of the model, or 1)",
         example={"background": 0.5, "diffuse": 0.5},
         default_factory=dict,
     )
@@ -54,12 +57,6 @@ class EventSet(Section):
     )
     modulate: bool = key(False, "draw the Gaussian processes of the model", example=True)
     poisson: bool = key(False, "numbers are the means of Poisson draws, rather than exact", example=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_nulls(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        data = without_nulls(data)
-        return {name: without_nulls(value) for name, value in data.items()} if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -80,13 +77,19 @@ class EventSet(Section):
             raise fault("true norms >= 0", "a sky cannot emit less than nothing")
         return self
 
+    def norms_of(self, components: Mapping[str, EventComponent]) -> dict[str, float]:
+        """Return true norms of physical numbers: those that are stated, else a component's fixed norm, else 1."""
+        fixed = {name: part.norm.value for name, part in components.items() if part.norm and part.norm.is_fixed}
+        known = {name: float(value) for name, value in (fixed | self.truth).items() if value is not None}
+        return {name: known.get(name, 1.0) for name in components}
+
     @property
     def names(self) -> list[str]:
         """Components that the set names."""
         return list(self.events if isinstance(self.events, dict) else self.truth)
 
 
-class EventSimulation(Section):
+class EventSimulation(BaseSimulation):
     """Simulated event lists, by name.
 
     Attributes
@@ -102,16 +105,3 @@ class EventSimulation(Section):
         example={"low": {"replicates": 20, "events": {"background": 2250, "diffuse": 750}}},
         min_length=1,
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _expand(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        if not isinstance(data, dict):
-            return data
-        if "sets" not in data:
-            return {"sets": {DEFAULT_SET: data}}
-        return {**data, "sets": without_nulls(data["sets"])}
-
-    def data_of(self, name: str) -> list[str]:
-        """Return the names of the data sets of one set."""
-        return [f"{name}-{number:03d}" for number in range(self.sets[name].replicates)]

@@ -68,11 +68,6 @@ class EventSimulateSlice(EventSlice):
     events: EventSet = key(REQUIRED, "what is drawn", example={})
     components: dict[ComponentName, EventComponent] = key(REQUIRED, "the components", example={})
 
-    def is_own(self, data: str) -> bool:
-        """Whether a data set of this name belongs to the set: ``<name>-000``, ``<name>-001``, ..."""
-        head, _, number = data.rpartition("-")
-        return head == self.name and number.isdigit() and len(number) >= 3
-
 
 class MarginaliseSlice(EventSlice):
     """What `marginalise` reads.
@@ -227,7 +222,7 @@ def _truth(chosen: EventSet, analysis: EventAnalysis) -> dict[str, TrueNumber]:
     if isinstance(chosen.events, dict):
         numbers = chosen.events
     elif chosen.events == "physical":
-        numbers = dict.fromkeys(analysis.model.components, 1.0) | chosen.truth
+        numbers = chosen.norms_of(analysis.model.components)
     else:
         numbers = chosen.truth
     return {name: TrueNumber(norm=number) for name, number in numbers.items()}

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skysift.config import load_slice
-from skysift.errors import InputError
+from skysift.config import check_own, load_slice
 from skysift.instruments.ctao.background_counts import integrate_background
 from skysift.instruments.ctao.event_list import write_events
 from skysift.instruments.ctao.event_observation import read_event_observation
@@ -23,7 +22,6 @@ from skysift.streams import numpy_stream
 if TYPE_CHECKING:
     import numpy as np
 
-    from skysift.config.events.simulate import EventSet
     from skysift.config.events.slices import EventSimulateSlice
     from skysift.instruments.ctao.event_list import EventList
     from skysift.instruments.ctao.event_observation import EventObservation
@@ -49,9 +47,7 @@ def run(config: Path, observation: Path, data: str, out: Path) -> None:
     """
     check_writable(out)
     settings = load_slice(config, "events/simulate")
-    if not settings.is_own(data):
-        wanted = f"{settings.name}-000, {settings.name}-001, ..."
-        raise InputError(config, "--data", data, wanted, "correct the name, or take the slice of its set")
+    check_own(settings.name, data, config)
     looked_at = read_event_observation(observation)
     irfs, find = open_responses(looked_at, observation), Finder(config)
     events = draw_events(settings, looked_at, irfs, find, data)
@@ -79,6 +75,8 @@ def draw_events(
     truth: dict[str, Any] = middle_of(settings.components) | settings.events.parameters
     lights: dict[str, Light | None] = {}
     for name, component in settings.components.items():
+        if component.instrument == "outlier":
+            continue  # no sky and no instrument sends them
         if component.sky is None:
             lights[name] = None
         elif component.free or component.share:
@@ -92,15 +90,16 @@ def draw_events(
             lights[name] = light_at(name, component, lights[name], truth, looked_at, find)
     pairs = zip(irfs, looked_at.pointings, strict=True)
     rates = [integrate_background(irf, looked_at.reconstructed, pointing) for irf, pointing in pairs]
-    numbers = _numbers(settings.events, list(settings.components))
+    numbers = _numbers(settings)
     return simulate_events(data, looked_at, irfs, lights, rates, numbers, streams, truth)
 
 
-def _numbers(events: EventSet, components: list[str]) -> Numbers:
+def _numbers(settings: EventSimulateSlice) -> Numbers:
+    events = settings.events
     if isinstance(events.events, dict):
         return Numbers(events.events, is_poisson=events.poisson)
     if events.events == "physical":
-        return Numbers({name: events.truth.get(name, 1.0) for name in components}, is_physical=True)
+        return Numbers(events.norms_of(settings.components), is_physical=True)
     total = float(events.events)
     values = {name: share * total for name, share in events.truth.items()}
     if not events.poisson:
