@@ -1,12 +1,15 @@
 """What a fault must look like: exit code 2, file, field and value named, bounded in time and memory."""
 
+import importlib
 import time
 import tracemalloc
 
+import numpy as np
 import pytest
+from tests.faults.small_maps import Case
 
 from skysift.errors import InputError
-from skysift.storage.hdf5 import Field, read
+from skysift.storage.hdf5 import Dataset, Field, read, write
 
 WANTED = {"exposure": Field("cm2 s", "f", 1)}
 
@@ -39,3 +42,25 @@ def frugal():
     tracemalloc.stop()
     assert peak < 50e6, "memory was taken before the check"
     assert time.monotonic() - begin < 10
+
+
+@pytest.fixture
+def good(tmp_path):
+    """A good file with one dataset of two chunks."""
+    path = tmp_path / "good.h5"
+    draws = np.random.default_rng(1).normal(size=800_000)
+    write(path, format="observation", datasets={"exposure": Dataset(draws, "cm2 s")}, attributes={"nside": 128})
+    return path
+
+
+@pytest.fixture(scope="module")
+def libraries():
+    """Import what the steps import, so that the bounds on time and memory are about the faults."""
+    for step in ("prepare", "observe"):
+        importlib.import_module(f"skysift.steps.{step}")
+    importlib.import_module("skysift.storage.healpix")
+
+
+@pytest.fixture
+def case(tmp_path, libraries):
+    return Case(tmp_path)
