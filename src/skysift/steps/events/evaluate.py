@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ __all__ = ["run"]
 
 DIGITS = 15
 SHOWN_ROWS, SHOWN_EVENTS = 3, 10
+FRACTION_TOLERANCE = 1e-6
 Row = dict[str, str]
 
 
@@ -66,7 +68,7 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
     model, marginals, _ = load_model(
         settings, config, observation, data, "cpu", _marginalise(analysis, observation, data)
     )
-    rows = [_spread(row, model.names) for row in read_table(table)]
+    rows = [_spread(table, number, row, model.names) for number, row in enumerate(read_table(table))]
     check_columns(table, rows, [column for item in model.parameters for column in columns_of(item.name, item.shape)])
     results, densities = [], []
     for number, row in enumerate(rows):
@@ -114,9 +116,21 @@ def _print(results: Sequence[Mapping[str, object]], densities: NDArray[np.float6
                 print(f"  {event:5d}  " + "  ".join(f"{value:22.15g}" for value in values))
 
 
-def _spread(row: Row, names: tuple[str, ...]) -> Row:
+def _spread(table: Path, number: int, row: Row, names: tuple[str, ...]) -> Row:
     """Return a row in which fractions by name of the component are those of the parameter ``fractions``."""
     if not all(f"{name}_fraction" in row for name in names):
         return row
+    shares = [_number(row[f"{name}_fraction"]) for name in names]
+    if min(shares) < 0 or abs(sum(shares) - 1) > FRACTION_TOLERANCE:
+        found = f"{' + '.join(f'{share:g}' for share in shares)} = {sum(shares):g}"
+        raise InputError(table, f"row {number + 1}, fractions", found, "numbers >= 0 that sum to 1", "correct the row")
     rest = {column: cell for column, cell in row.items() if column.removesuffix("_fraction") not in names}
     return rest | {f"fractions[{k}]": row[f"{name}_fraction"] for k, name in enumerate(names)}
+
+
+def _number(cell: str) -> float:
+    """Return a cell as a number; NaN for what is none, which is told when the cell is read."""
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan

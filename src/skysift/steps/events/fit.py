@@ -94,7 +94,12 @@ def load_model(
             raise InputError(
                 data, f"columns of {component}", "none", nearest(source, marginals.columns), "marginalise it again"
             )
-    model = build_mixture(settings.model, settings.sources, marginals, looked_at.true, find, device)
+    try:
+        model = build_mixture(settings.model, settings.sources, marginals, looked_at.true, find, device)
+    except InputError as error:
+        if error.place != "mixture":
+            raise
+        raise InputError(data, error.field, error.found, error.wanted, error.remedy) from None
     return model, marginals, find.used
 
 

@@ -18,6 +18,7 @@ from skysift.instruments.ctao.event_list import read_events
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.columns import Column, Rows, marginalise
 from skysift.models.events.marginals import Marginals, read_marginals, write_marginals
+from skysift.models.events.possible import check_possible
 from skysift.steps.events.sources import open_responses, read_responses
 from skysift.storage.hdf5 import check_writable, collect
 from skysift.storage.provenance import digest_bytes, digest_file
@@ -87,13 +88,14 @@ def marginalise_events(
 
     Raises
     ------
-    InputError : events outside the axes
+    InputError : events outside the axes, or that no source allows
     """
     _check_inside(events, looked_at, data)
     pairs = enumerate(zip(responses, looked_at.pointings, strict=True))
     background = {k: response.background_counts() * pointing.live_time_s for k, (response, pointing) in pairs}
     rows = Rows.of(events, looked_at, binned=settings.binned)
-    rows = rows.take(*chunk_range(len(rows.counts), *chunk))
+    start, stop = chunk_range(len(rows.counts), *chunk)
+    rows = rows.take(start, stop)
     seen = np.zeros(int(np.prod(looked_at.reconstructed.shape)))
     np.add.at(seen, rows.bins, rows.counts)
     digests = _digest_inputs(settings, looked_at, data, responses)
@@ -103,6 +105,7 @@ def marginalise_events(
         if name not in columns:
             light = looked_at.lights.get(name)
             columns[name] = marginalise(component, light, rows, looked_at, responses, background)
+    check_possible(columns, rows, start, events, looked_at, responses, data)
     print(f"{len(columns) - found} columns computed, {found} taken over", file=sys.stderr)
     return Marginals(
         data=events.name,
