@@ -17,7 +17,7 @@ from tests.instruments.ctao.small_field import (
 from skysift.geometry import EnergyAxis, LonLatGrid
 from skysift.instruments.ctao import Axes, Pointing
 from skysift.instruments.ctao.background_counts import integrate_background
-from skysift.instruments.ctao.drawing import Source, draw_background, draw_source
+from skysift.instruments.ctao.drawing import SHARES, Source, draw_background, draw_shares, draw_source
 from skysift.streams import numpy_stream
 
 pytestmark = pytest.mark.statistics
@@ -47,7 +47,7 @@ def fold(light, observation, response):
 def draw(light, observation, seed, *names, count=TRIES):
     pointing = observation.pointings[0]
     source = Source.of(light, irf(), observation.true, pointing)
-    drawn = draw_source(source, irf(), pointing, count, numpy_stream(seed, *names))
+    drawn = draw_source(source, irf(), pointing, draw_shares(numpy_stream(seed, *names), 0, count, SHARES))
     return source, drawn
 
 
@@ -104,7 +104,12 @@ def test_histogram_of_background_is_its_integral_also_within_bins(seed, pointing
     fine = Axes(EnergyAxis.from_bins(0.4, 20.0, 12), LonLatGrid.from_step(-1.05, 1.05, -0.75, 0.75, 0.3))
     towards = Pointing(*pointing, 3600.0)
     rates = integrate_background(irf(), coarse, towards)
-    drawn = draw_background(irf(), coarse, towards, rates, TRIES, numpy_stream(seed, "background", str(pointing)))
+    places = draw_shares(numpy_stream(seed, "places", str(pointing)), 0, TRIES, 1)[0]
+
+    def again(number):
+        return draw_shares(numpy_stream(seed, "background", str(pointing), str(number)), 0, TRIES, 4)
+
+    drawn = draw_background(irf(), coarse, towards, rates, places, again)
     assert len(drawn.energy) == TRIES
     assert drawn.inside(coarse).all()
     assert np.isnan([drawn.true_energy, drawn.true_lon, drawn.true_lat]).all()

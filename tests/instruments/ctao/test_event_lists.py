@@ -1,12 +1,7 @@
-"""Event lists: simulated numbers, files of their own, and GADF files that other tools read."""
-
-import importlib
-import os
-import warnings
+"""Event lists: simulated numbers, and files of their own."""
 
 import numpy as np
 import pytest
-from astropy.io import fits
 from scipy import stats
 from tests.instruments.ctao.small_field import (
     SEEN,
@@ -19,11 +14,9 @@ from tests.instruments.ctao.small_field import (
 )
 
 from skysift.errors import InputError
-from skysift.instruments.ctao import Pointing
-from skysift.instruments.ctao.event_list import EventList, read_events, write_events
+from skysift.instruments.ctao import simulation
+from skysift.instruments.ctao.event_list import read_events, write_events
 from skysift.instruments.ctao.event_observation import read_event_observation, write_event_observation
-from skysift.instruments.ctao.gadf import import_events, read_gadf
-from skysift.instruments.ctao.gadf_store import write_gadf
 from skysift.instruments.ctao.simulation import Numbers, simulate_events
 from skysift.sky.light import Light
 from skysift.storage.hdf5 import collect
@@ -129,6 +122,25 @@ def test_a_component_does_not_depend_on_the_others(seed):
     assert not np.array_equal(of(whole, "point"), of(other, "point"))
 
 
+@pytest.mark.parametrize("is_physical", [False, True])
+def test_the_list_does_not_depend_on_the_block_in_which_events_are_drawn(seed, monkeypatch, is_physical):
+    values = {"disc": 1.0, "background": 0.005, "point": 0.3} if is_physical else COUNTS
+    observation = make_observation(TWO)
+    whole = simulate(values, seed, observation=observation, is_physical=is_physical)
+    for block in (41, 130):
+        monkeypatch.setattr(simulation, "BLOCK", block)
+        events = simulate(values, seed, observation=observation, is_physical=is_physical)
+        assert len(events) > 2 * block
+        assert events.outside == whole.outside
+        for column in (*COLUMNS, "pointing", "component"):
+            assert np.array_equal(getattr(events, column), getattr(whole, column), equal_nan=True)
+
+
+def test_a_longer_list_begins_as_the_shorter_one(seed):
+    few, many = (simulate({"disc": count}, seed, parts=("disc",)) for count in (100, 250))
+    assert np.isin(few.energy, many.energy).all()
+
+
 def test_the_same_list_every_time(seed):
     first, again = simulate(COUNTS, seed), simulate(COUNTS, seed)
     for column in (*COLUMNS, "pointing", "component"):
@@ -198,189 +210,3 @@ def test_observation_is_read_back_as_it_was_written(tmp_path, provenance):
     for name, light in lights.items():
         for part in ("cube", "points_deg", "point_flux"):
             assert np.array_equal(getattr(again.lights[name], part), getattr(light, part))
-
-
-# ---------------------------------------------------------------- GADF
-
-
-@pytest.fixture
-def exported(tmp_path, events):
-    """One GADF file per pointing."""
-    paths = [tmp_path / f"events_{number:03d}.fits" for number in range(2)]
-    for number, path in enumerate(paths):
-        write_gadf(path, events, number, Pointing(*TWO[number]))
-    return paths
-
-
-def test_exported_events_come_back(events, exported):
-    again = import_events([read_gadf(path) for path in exported], make_observation(TWO), "observed")
-    order = np.concatenate([np.flatnonzero(events.pointing == number) for number in range(2)])
-    assert np.array_equal(again.pointing, events.pointing[order])
-    assert np.array_equal(again.component, events.component[order])
-    assert again.outside == {"observed": 0}
-    for column in ("energy", "lat", "true_energy", "true_lat"):
-        found, wanted = getattr(again, column), getattr(events, column)[order]
-        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
-    for column in ("lon", "true_lon"):
-        turn = (getattr(again, column) - getattr(events, column)[order] + 180) % 360 - 180
-        known = np.isfinite(getattr(events, column)[order])
-        assert (np.isfinite(turn) == known).all()
-        assert np.abs(turn[known]).max() < 1e-12
-
-
-def test_gammapy_reads_what_is_exported(tmp_path, events, exported):
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            data = importlib.import_module("gammapy.data")
-    except ImportError as error:
-        if os.environ.get("SKYSIFT_REQUIRE_DATA") == "1":
-            pytest.fail(f"no Gammapy: {error} (SKYSIFT_REQUIRE_DATA=1)")
-        pytest.skip(f"no Gammapy: {error}")
-    own = events.pointing == 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        read = data.EventList.read(exported[1])
-        np.testing.assert_allclose(read.energy.to_value("TeV"), events.energy[own], rtol=1e-12)
-        turn = (read.galactic.l.deg - events.lon[own] + 180) % 360 - 180
-        assert np.abs(turn).max() < 1e-11
-        np.testing.assert_allclose(read.galactic.b.deg, events.lat[own], atol=1e-11)
-        assert read.table.meta["LIVETIME"] == 90000.0
-        intervals = data.GTI.read(exported[1])
-        assert intervals.time_sum.to_value("s") == pytest.approx(90000.0)
-        read.table.write(tmp_path / "again.fits")
-        with fits.open(tmp_path / "again.fits", mode="update") as file:
-            file[1].name = "EVENTS"
-    again = read_gadf(tmp_path / "again.fits")
-    np.testing.assert_allclose(again.energy, events.energy[own], rtol=1e-12)
-    np.testing.assert_allclose(again.lat, events.lat[own], atol=1e-12)
-
-
-def change(path, edit):
-    """Rewrite a GADF file after an edit of its table, without checksums."""
-    with fits.open(path) as file:
-        units = fits.HDUList([unit.copy() for unit in file])
-    for unit in units:
-        for name in ("CHECKSUM", "DATASUM"):
-            unit.header.remove(name, ignore_missing=True)
-    units["EVENTS"] = edit(units["EVENTS"]) or units["EVENTS"]
-    units.writeto(path, overwrite=True)
-
-
-def drop(name):
-    return lambda table: table.header.remove(name)
-
-
-def put(name, value):
-    def edit(table):
-        table.header[name] = value
-
-    return edit
-
-
-def fill(column, value):
-    def edit(table):
-        table.data[column][3] = value
-
-    return edit
-
-
-def unit_of(column, unit):
-    def edit(table):
-        table.columns[column].unit = unit
-        table.header[f"TUNIT{table.columns.names.index(column) + 1}"] = unit
-
-    return edit
-
-
-def only(rows):
-    return lambda table: fits.BinTableHDU(table.data[:rows], header=table.header, name="EVENTS")
-
-
-def without(column):
-    def edit(table):
-        kept = fits.ColDefs([part for part in table.columns if part.name != column])
-        made = fits.BinTableHDU.from_columns(kept, name="EVENTS")
-        made.header.update({name: table.header[name] for name in ("RA_PNT", "DEC_PNT", "LIVETIME")})
-        return made
-
-    return edit
-
-
-FAULTS = {
-    "no event": (only(0), "no rows"),
-    "no pointing": (drop("RA_PNT"), "RA_PNT"),
-    "no live time": (drop("LIVETIME"), "LIVETIME"),
-    "live time of nothing": (put("LIVETIME", 0.0), "a time above 0 s"),
-    "live time of text": (put("LIVETIME", "long"), "LIVETIME"),
-    "an energy of NaN": (fill("ENERGY", np.nan), "row 3"),
-    "a place of NaN": (fill("DEC", np.nan), "row 3"),
-    "an infinite energy": (fill("ENERGY", np.inf), "row 3"),
-    "an energy below zero": (fill("ENERGY", -1.0), "row 3: -1 TeV"),
-    "unknown unit": (unit_of("ENERGY", "parsnip"), "parsnip"),
-    "unit of another kind": (unit_of("ENERGY", "m"), "'m'"),
-    "no unit": (unit_of("RA", ""), "column RA"),
-    "no column": (without("ENERGY"), "no column ENERGY"),
-    "another live time": (put("LIVETIME", 100000.0), "100000 s"),
-    "another pointing": (put("DEC_PNT", 0.0), "observation.pointings"),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_of_a_list_is_refused(exported, name):
-    edit, words = FAULTS[name]
-    change(exported[0], edit)
-    with pytest.raises(InputError) as caught:
-        import_events([read_gadf(path) for path in exported], make_observation(TWO), "observed")
-    assert caught.value.exit_code == 2
-    assert caught.value.place == str(exported[0])
-    assert words in str(caught.value)
-    assert caught.value.remedy
-
-
-def test_a_changed_list_that_is_sound_is_read(exported):
-    change(exported[0], unit_of("ENERGY", "GeV"))
-    sound = read_gadf(exported[0])
-    change(exported[0], unit_of("ENERGY", "TeV"))
-    np.testing.assert_allclose(read_gadf(exported[0]).energy, 1000 * sound.energy, rtol=1e-12)
-
-
-def test_a_truncated_or_damaged_file_is_refused(exported):
-    content = exported[0].read_bytes()
-    exported[0].write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError):
-        read_gadf(exported[0])
-    place = content.index(b"XTENSION") + 4 * 2880
-    exported[0].write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
-    with pytest.raises(InputError, match=r"CHECKSUM|DATASUM"):
-        read_gadf(exported[0])
-    exported[0].write_bytes(b"not FITS")
-    with pytest.raises(InputError):
-        read_gadf(exported[0])
-
-
-def test_events_outside_the_axes_are_counted_and_left_out(exported):
-    change(exported[0], fill("ENERGY", 90.0))
-    again = import_events([read_gadf(path) for path in exported], make_observation(TWO), "observed")
-    assert again.outside == {"observed": 1}
-    assert len(again) == 599
-
-
-def test_a_list_entirely_elsewhere_is_refused(exported):
-    def far(table):
-        table.data["ENERGY"][:] = 90.0
-
-    for path in exported:
-        change(path, far)
-    with pytest.raises(InputError, match="600 events, all outside"):
-        import_events([read_gadf(path) for path in exported], make_observation(TWO), "observed")
-
-
-def test_a_silent_list_has_no_true_coordinates(exported):
-    change(exported[0], without("ENERGY_TRUE"))
-    change(exported[0], without("MC_ID"))
-    read = read_gadf(exported[0])
-    assert np.isnan(read.true_energy).all()
-    assert np.isnan(read.true_lon).all()
-    assert (read.component == -1).all()
-    assert isinstance(import_events([read], make_observation(TWO[:1]), "observed"), EventList)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skysift.geometry.sphere import angular_separation_deg, unit_vectors
+from skysift.instruments.ctao.factors import average_area
+from skysift.instruments.ctao.migration import make_energy_nodes
 
 if TYPE_CHECKING:
     from skysift.geometry import EnergyAxis, LonLatGrid
@@ -16,11 +19,12 @@ if TYPE_CHECKING:
     from skysift.instruments.ctao.pointing import Axes, Pointing
     from skysift.sky.light import Light
 
-__all__ = ["Draw", "Source", "draw_background", "draw_source"]
+__all__ = ["SHARES", "Draw", "Source", "draw_background", "draw_shares", "draw_source", "find_cells"]
 
-BLOCK = 65536
+#: Uniform numbers that one event of a source takes.
+SHARES = 8
 SLOPE = 2.5
-MOST_ROUNDS = 100_000
+MOST_ROUNDS = 10_000
 MARGIN_OF_BOUND = 1.2
 Array = NDArray[np.float64]
 
@@ -49,52 +53,65 @@ class Draw(NamedTuple):
         return Draw(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-class Source(NamedTuple):
-    """Where true events of one component can come from, with the rate of each place.
+def draw_shares(generator: np.random.Generator, start: int, count: int, columns: int) -> Array:
+    """Return the uniform numbers of events ``start`` and following of a fresh stream, (columns, count).
 
-    ``rates`` (cells,) and ``cells`` (n,) flat numbers of true bins; point sources follow with their directions.
+    Each event has its own, in whichever blocks they are drawn.
+    """
+    generator.bit_generator.advance(start * columns)  # type: ignore[attr-defined]  # the streams' own kind can
+    return np.ascontiguousarray(generator.random((count, columns)).T)
+
+
+class Source(NamedTuple):
+    """Where true events of one component can come from.
+
+    ``running`` (cells,): rates of true bins and then of points, summed up to each, s-1.
     """
 
-    rates: Array
+    running: Array
     light: Light
     axes: Axes
 
     @classmethod
     def of(cls, light: Light, irf: Irf, axes: Axes, pointing: Pointing) -> Source:
-        """Return the source behind a light: its rate is flux times effective area, s-1, before any cut."""
-        apart = axes.grid.separations_deg(pointing.lon_deg, pointing.lat_deg)
-        cube = light.cube * _mean_area(irf, axes.energy, apart).T
-        away = _offsets(light.points_deg[:, 0], light.points_deg[:, 1], pointing)
-        points = light.point_flux * _mean_area(irf, axes.energy, away)
-        return cls(np.concatenate([cube.ravel(), points.ravel()]), light, axes)
+        """Return the source behind a light: its rate is flux times effective area, before any cut."""
+        nodes = make_energy_nodes(axes.energy)
+        cube = light.cube * average_area(irf, nodes, axes.grid.separations_deg(pointing.lon_deg, pointing.lat_deg))
+        points = light.point_flux
+        if len(points):
+            away = _offsets(light.points_deg[:, 0], light.points_deg[:, 1], pointing)
+            points = points * average_area(irf, nodes, away).T
+        return cls(np.cumsum(np.concatenate([cube.ravel(), points.ravel()])), light, axes)
 
-    def draw(self, count: int, generator: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Return true energies, longitudes and latitudes of ``count`` events, (n,) each."""
-        running = np.cumsum(self.rates)
-        place = np.searchsorted(running, generator.random(count) * running[-1], side="right")
-        place = np.minimum(place, len(self.rates) - 1)
+    @property
+    def total(self) -> float:
+        """Rate of everything, s-1."""
+        return float(self.running[-1])
+
+    @property
+    def rates(self) -> Array:
+        """Rate of each cell, s-1."""
+        return np.diff(self.running, prepend=0.0)
+
+    def draw(self, shares: Array) -> tuple[Array, Array, Array]:
+        """Return true energies, longitudes and latitudes of events from uniform numbers (4, n), (n,) each."""
+        place = find_cells(self.running, shares[0])
         size, pixels = self.axes.energy.size, self.axes.grid.size
         extended = place < size * pixels
         point = (place - size * pixels) // size
         bins = np.where(extended, place // pixels, (place - size * pixels) % size)
-        energy = _within_bins(self.axes.energy, bins, generator.random(count))
-        lon, lat = _within_pixels(self.axes.grid, np.where(extended, place % pixels, 0), generator)
+        energy = _within_bins(self.axes.energy, bins, shares[1])
+        lon, lat = _within_pixels(self.axes.grid, np.where(extended, place % pixels, 0), shares[2:])
         for column, out in enumerate((lon, lat)):
             out[~extended] = self.light.points_deg[point[~extended], column]
         return energy, lon, lat
 
 
-def _mean_area(irf: Irf, axis: EnergyAxis, offset_deg: Array) -> Array:
-    """Return the effective area at offsets (n,), mean over each energy bin as a power law falls, (n, energy), cm2."""
-    points, weights = np.polynomial.legendre.leggauss(4)
-    bins = np.arange(axis.size)
-    parts = [
-        0.5
-        * weight
-        * irf.area_cm2(_within_bins(axis, bins, np.full(axis.size, 0.5 * (1.0 + point))), offset_deg[:, None])
-        for point, weight in zip(points, weights, strict=True)
-    ]
-    return np.asarray(np.sum(parts, axis=0))
+def find_cells(running: Array, share: Array) -> NDArray[np.int64]:
+    """Return the cell of each share (n,) of what cells hold in all."""
+    found = np.searchsorted(running, share * running[-1], side="right")
+    cells: NDArray[np.int64] = np.minimum(found, len(running) - 1)
+    return cells
 
 
 def _within_bins(axis: EnergyAxis, bins: NDArray[np.int64], share: Array) -> Array:
@@ -105,34 +122,32 @@ def _within_bins(axis: EnergyAxis, bins: NDArray[np.int64], share: Array) -> Arr
     return np.clip(energy, low, np.nextafter(high, 0))
 
 
-def _within_pixels(grid: LonLatGrid, pixels: NDArray[np.int64], generator: np.random.Generator) -> tuple[Array, Array]:
-    """Return directions uniform in solid angle inside pixels."""
+def _within_pixels(grid: LonLatGrid, pixels: NDArray[np.int64], share: Array) -> tuple[Array, Array]:
+    """Return directions uniform in solid angle inside pixels, from shares (2, n)."""
     row, column = np.divmod(pixels, grid.shape[1])
-    share = generator.random((2, len(pixels)))
     lon_edges, sines = grid.lon_edges_deg, np.sin(np.radians(grid.lat_edges_deg))
     lon = lon_edges[column] + share[0] * (lon_edges[column + 1] - lon_edges[column])
     sine = sines[row] + share[1] * (sines[row + 1] - sines[row])
     return lon, np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0)))
 
 
-def draw_source(source: Source, irf: Irf, pointing: Pointing, count: int, generator: np.random.Generator) -> Draw:
-    """Return ``count`` events, reconstructed by energy dispersion and point-spread function; some fall anywhere.
+def draw_source(source: Source, irf: Irf, pointing: Pointing, shares: Array) -> Draw:
+    """Return events, reconstructed by energy dispersion and point-spread function; some fall anywhere.
 
     Parameters
     ----------
     source : where true events come from
     irf, pointing : the response, and where it looked
-    count : true events
-    generator : random stream
+    shares : (SHARES, n), uniform numbers of each event
 
     Returns
     -------
     the draw; events whose response is empty are NaN, and so never inside
     """
-    true_energy, true_lon, true_lat = source.draw(count, generator)
+    true_energy, true_lon, true_lat = source.draw(shares[:4])
     offset = _offsets(true_lon, true_lat, pointing)
-    migra = irf.dispersion_draw(true_energy, offset, generator.random(count))
-    lon, lat = _displace(irf, true_energy, offset, true_lon, true_lat, generator)
+    migra = irf.dispersion_draw(true_energy, offset, shares[4])
+    lon, lat = _displace(irf, true_energy, offset, true_lon, true_lat, shares[5:])
     return Draw(true_energy * migra, lon, lat, true_energy, true_lon, true_lat)
 
 
@@ -142,10 +157,9 @@ def _offsets(lon_deg: Array, lat_deg: Array, pointing: Pointing) -> Array:
 
 
 def _displace(
-    irf: Irf, energy_tev: Array, offset_deg: Array, lon_deg: Array, lat_deg: Array, generator: np.random.Generator
+    irf: Irf, energy_tev: Array, offset_deg: Array, lon_deg: Array, lat_deg: Array, shares: Array
 ) -> tuple[Array, Array]:
     """Return directions moved by a draw of the point-spread function and a uniform angle."""
-    shares = generator.random((3, len(energy_tev)))
     distance = np.radians(_draw_distance(irf, energy_tev, offset_deg, shares[0], shares[1]))
     angle = 2.0 * np.pi * shares[2]
     lat, lon = np.radians(lat_deg), np.radians(lon_deg)
@@ -166,37 +180,34 @@ def _draw_distance(irf: Irf, energy_tev: Array, offset_deg: Array, kind: Array, 
 
 
 def draw_background(
-    irf: Irf, axes: Axes, pointing: Pointing, rates: Array, count: int, generator: np.random.Generator
+    irf: Irf, axes: Axes, pointing: Pointing, rates: Array, place: Array, again: Callable[[int], Array]
 ) -> Draw:
-    """Return ``count`` background events inside the axes; their true coordinates are NaN.
+    """Return background events inside the axes; their true coordinates are NaN.
 
     Parameters
     ----------
     irf, pointing : the response, and where it looked
     axes : reconstructed
     rates : (K, J), expected background of each bin, s-1
-    count : events
-    generator : random stream
+    place : (n,), uniform numbers that choose the bins
+    again : from the number of a round to uniform numbers (4, n): an event that is refused is drawn again in its bin,
+        so that bins keep their rates
     """
-    running = np.cumsum(rates.ravel())
-    place = np.searchsorted(running, generator.random(count) * running[-1], side="right")
-    place = np.minimum(place, rates.size - 1)
-    cells, own = np.unique(place, return_inverse=True)
+    chosen = find_cells(np.cumsum(rates.ravel()), place)
+    cells, own = np.unique(chosen, return_inverse=True)
     bounds = _bound_rates(irf, axes, pointing, cells)[own]
-    bins, pixels = np.divmod(place, axes.grid.size)
-    energy, lon, lat = np.full((3, count), np.nan)
-    # an event that is refused is drawn again in its own bin, so that bins keep their rates
-    open_rows = np.arange(count)
-    for _ in range(MOST_ROUNDS):
-        energy[open_rows] = _within_bins(axes.energy, bins[open_rows], generator.random(len(open_rows)))
-        lon[open_rows], lat[open_rows] = _within_pixels(axes.grid, pixels[open_rows], generator)
-        rate = (
-            irf.background_at(energy[open_rows], lon[open_rows], lat[open_rows], pointing) * energy[open_rows] ** SLOPE
-        )
-        open_rows = open_rows[generator.random(len(open_rows)) * bounds[open_rows] >= rate]
-        if not len(open_rows):
+    bins, pixels = np.divmod(chosen, axes.grid.size)
+    energy, lon, lat = np.full((3, len(place)), np.nan)
+    rows = np.arange(len(place))
+    for number in range(MOST_ROUNDS):
+        shares = again(number)[:, rows]
+        energy[rows] = _within_bins(axes.energy, bins[rows], shares[0])
+        lon[rows], lat[rows] = _within_pixels(axes.grid, pixels[rows], shares[1:3])
+        rate = irf.background_at(energy[rows], lon[rows], lat[rows], pointing) * energy[rows] ** SLOPE
+        rows = rows[shares[3] * bounds[rows] >= rate]
+        if not len(rows):
             break
-    nothing = np.full(count, np.nan)
+    nothing = np.full(len(place), np.nan)
     return Draw(energy, lon, lat, nothing, nothing, nothing)
 
 

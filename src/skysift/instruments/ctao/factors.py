@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from skysift.instruments.ctao.irf import Irf
     from skysift.instruments.ctao.pointing import Axes, Pointing
 
-__all__ = ["Factors", "make_factors"]
+__all__ = ["Factors", "average_area", "make_factors"]
 
 Array = NDArray[np.float64]
 
@@ -53,14 +53,14 @@ def make_factors(irf: Irf, true: Axes, reconstructed: Axes, pointing: Pointing) 
     """
     offsets = pointing.offsets_deg(true.grid)
     nodes = make_energy_nodes(true.energy)
-    area = _average_area(irf, nodes, offsets)
+    area = average_area(irf, nodes, offsets)
     psf = read_psf_factors(irf, true.energy.centres_tev, offsets, area > 0)
     migration = read_migration(irf, nodes, reconstructed.energy, float(np.max(offsets)))
     return Factors(area, psf, migration)
 
 
-def _average_area(irf: Irf, nodes: EnergyNodes, offset_deg: Array) -> Array:
-    """Return the mean over each bin of energy (energy, pixel), cm2: linear between the nodes of the table."""
+def average_area(irf: Irf, nodes: EnergyNodes, offset_deg: Array) -> Array:
+    """Return the mean over each bin of energy at offsets (n,), (energy, n), cm2: linear between the table's nodes."""
     at = make_offset_nodes(irf.area.offset, float(np.max(offset_deg)))
     means = nodes.average(irf.area_cm2(nodes.energies_tev[..., None], at))
     cell = np.clip(np.searchsorted(at, offset_deg, side="right") - 1, 0, len(at) - 2)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysift.errors import InputError
-from skysift.instruments.ctao.drawing import BLOCK, Draw, Source, draw_background, draw_source
+from skysift.instruments.ctao.drawing import SHARES, Draw, Source, draw_background, draw_shares, draw_source, find_cells
 from skysift.instruments.ctao.event_list import EventList
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ __all__ = ["Numbers", "simulate_events"]
 
 #: Named random streams: numpy generators by further names.
 Streams = Callable[..., np.random.Generator]
-MOST_TRIES = 10_000
+#: Events that are drawn at once; each has random numbers of its own, so that a list does not depend on this.
+BLOCK = 65536
+#: Events that are tried for each one inside the axes.
+MOST_TRIES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -122,54 +125,50 @@ class _Sky:
         pairs = zip(irfs, observation.pointings, strict=True)
         self.sources = [Source.of(light, irf, observation.true, pointing) for irf, pointing in pairs]
         times = [pointing.live_time_s for pointing in observation.pointings]
-        self.expected = np.array([source.rates.sum() * time for source, time in zip(self.sources, times, strict=True)])
+        self.expected = np.array([source.total * time for source, time in zip(self.sources, times, strict=True)])
 
-    def _draw(self, counts: NDArray[np.int64], generator: np.random.Generator) -> tuple[Draw, NDArray[np.int64]]:
-        parts, where = [], []
-        for number, count in enumerate(counts):
-            if count:
-                pointing = self.observation.pointings[number]
-                parts.append(draw_source(self.sources[number], self.irfs[number], pointing, int(count), generator))
-                where.append(np.full(count, number))
-        return Draw.join(parts), np.concatenate(where)
+    def _draw(self, start: int, count: int, part: str, streams: Streams) -> tuple[Draw, NDArray[np.int64]]:
+        """Return events ``start`` and following, inside the axes or not, and their pointings."""
+        shares = draw_shares(streams(part, "events"), start, count, SHARES)
+        pointing = choose_pointings(self.expected, start, count, part, streams)
+        columns = np.empty((len(Draw._fields), count))
+        for number in np.unique(pointing):
+            rows = np.flatnonzero(pointing == number)
+            place = self.observation.pointings[number]
+            columns[:, rows] = draw_source(self.sources[number], self.irfs[number], place, shares[:, rows])
+        return Draw(*columns), pointing
 
     def draw_detected(self, count: int, part: str, streams: Streams) -> tuple[tuple[Draw, NDArray[np.int64]], int]:
         """Return exactly ``count`` events inside the axes, and how many fell outside on the way."""
-        parts, where, missed, found, block = [], [], 0, 0, 0
-        shares = self._shares(part)
+        self._check(part)
+        parts: list[tuple[Draw, NDArray[np.int64]]] = []
+        start = found = 0
         while found < count:
-            generator = streams(part, "events", str(block))
             tries = min(BLOCK, 2 * (count - found) + 64)
-            drawn, pointing = self._draw(generator.multinomial(tries, shares), generator)
-            order = generator.permutation(tries)
-            inside = drawn.inside(self.observation.reconstructed)[order]
-            last = np.flatnonzero(inside)[count - found - 1] + 1 if inside.sum() >= count - found else tries
-            kept = order[:last][inside[:last]]
-            parts.append(drawn.take(kept))
-            where.append(pointing[kept])
-            found, missed, block = found + len(kept), missed + int(last - len(kept)), block + 1
-            if block > MOST_TRIES or (block > 100 and not found):
+            drawn, pointing = self._draw(start, tries, part, streams)
+            inside = np.flatnonzero(drawn.inside(self.observation.reconstructed))[: count - found]
+            parts.append((drawn.take(inside), pointing[inside]))
+            found += len(inside)
+            start += tries if found < count else int(inside[-1]) + 1
+            if start > MOST_TRIES * max(found, 1):
                 self._refuse(part)
-        return (_join(parts), np.concatenate(where) if where else np.zeros(0, np.int64)), missed
+        return _join(parts), start - found
 
     def draw_physical(self, norm: float, part: str, streams: Streams) -> tuple[tuple[Draw, NDArray[np.int64]], int]:
         """Return what the flux times ``norm`` sends into the axes, and how many events fell outside."""
+        self._check(part)
         total = int(streams(part, "number").poisson(norm * self.expected.sum()))
-        parts, where, missed = [], [], 0
-        shares = self._shares(part)
-        for block, start in enumerate(range(0, total, BLOCK)):
-            generator = streams(part, "events", str(block))
-            drawn, pointing = self._draw(generator.multinomial(min(BLOCK, total - start), shares), generator)
+        parts, found = [], 0
+        for start in range(0, total, BLOCK):
+            drawn, pointing = self._draw(start, min(BLOCK, total - start), part, streams)
             inside = drawn.inside(self.observation.reconstructed)
-            parts.append(drawn.take(inside))
-            where.append(pointing[inside])
-            missed += int((~inside).sum())
-        return (_join(parts), np.concatenate(where) if where else np.zeros(0, np.int64)), missed
+            parts.append((drawn.take(inside), pointing[inside]))
+            found += int(inside.sum())
+        return _join(parts), total - found
 
-    def _shares(self, part: str) -> NDArray[np.float64]:
+    def _check(self, part: str) -> None:
         if not self.expected.sum() > 0:
             self._refuse(part)
-        return np.asarray(self.expected / self.expected.sum())
 
     def _refuse(self, part: str) -> None:
         found = "no event of it falls inside the reconstructed axes"
@@ -189,20 +188,28 @@ class _Background:
     def draw_detected(self, count: int, part: str, streams: Streams) -> tuple[tuple[Draw, NDArray[np.int64]], int]:
         """Return exactly ``count`` events; background outside the axes is never drawn."""
         if not self.expected.sum() > 0:
-            raise InputError(
-                "simulate", part, "no background in the field", "a response with background", "leave it out"
-            )
-        counts = streams(part, "pointings").multinomial(count, self.expected / self.expected.sum())
-        parts, where = [], []
-        for number, own in enumerate(counts):
-            pointing = self.observation.pointings[number]
-            for block, start in enumerate(range(0, int(own), BLOCK)):
-                size = min(BLOCK, int(own) - start)
-                generator = streams(part, "events", str(number), str(block))
-                rates, axes = self.rates[number], self.observation.reconstructed
-                parts.append(draw_background(self.irfs[number], axes, pointing, rates, size, generator))
-                where.append(np.full(size, number))
-        return (_join(parts), np.concatenate(where) if where else np.zeros(0, np.int64)), 0
+            wanted = "a response with background"
+            raise InputError("simulate", part, "no background in the field", wanted, "leave it out")
+        return _join(
+            [self._draw(start, min(BLOCK, count - start), part, streams) for start in range(0, count, BLOCK)]
+        ), 0
+
+    def _draw(self, start: int, count: int, part: str, streams: Streams) -> tuple[Draw, NDArray[np.int64]]:
+        places = draw_shares(streams(part, "places"), start, count, 1)[0]
+        pointing = choose_pointings(self.expected, start, count, part, streams)
+        columns, axes = np.empty((len(Draw._fields), count)), self.observation.reconstructed
+        rounds: dict[int, NDArray[np.float64]] = {}
+        for number in np.unique(pointing):
+            rows = np.flatnonzero(pointing == number)
+
+            def again(time: int, rows: NDArray[np.int64] = rows) -> NDArray[np.float64]:
+                if time not in rounds:
+                    rounds[time] = draw_shares(streams(part, "events", str(time)), start, count, 4)
+                return rounds[time][:, rows]
+
+            place, rates = self.observation.pointings[number], self.rates[number]
+            columns[:, rows] = draw_background(self.irfs[number], axes, place, rates, places[rows], again)
+        return Draw(*columns), pointing
 
     def draw_physical(self, norm: float, part: str, streams: Streams) -> tuple[tuple[Draw, NDArray[np.int64]], int]:
         """Return what ``norm`` times the declared background sends into the axes."""
@@ -210,5 +217,14 @@ class _Background:
         return self.draw_detected(count, part, streams)
 
 
-def _join(parts: list[Draw]) -> Draw:
-    return Draw.join(parts) if parts else Draw(*(np.zeros(0) for _ in range(6)))
+def choose_pointings(
+    expected: NDArray[np.float64], start: int, count: int, part: str, streams: Streams
+) -> NDArray[np.int64]:
+    """Return the pointing of events ``start`` and following, (count,), by what each expects, (pointing,)."""
+    return find_cells(np.cumsum(expected), draw_shares(streams(part, "pointings"), start, count, 1)[0])
+
+
+def _join(parts: list[tuple[Draw, NDArray[np.int64]]]) -> tuple[Draw, NDArray[np.int64]]:
+    if not parts:
+        return Draw(*(np.zeros(0) for _ in Draw._fields)), np.zeros(0, np.int64)
+    return Draw.join([draw for draw, _ in parts]), np.concatenate([pointing for _, pointing in parts])
