@@ -1,13 +1,12 @@
 """Event lists out and in again: a data store that other tools open, read back from the configuration."""
 
-import importlib
 import json
-import os
 import warnings
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from tests.peers import import_peer
 from tests.steps.small_event_run import SmallEventRun
 
 from skysift.cli import main
@@ -117,14 +116,7 @@ def test_the_plan_knows_numbers_and_responses_without_reading_events(run, store,
 
 
 def test_gammapy_opens_the_store(run, store):
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            data = importlib.import_module("gammapy.data")
-    except ImportError as error:
-        if os.environ.get("SKYSIFT_REQUIRE_DATA") == "1":
-            pytest.fail(f"no Gammapy: {error} (SKYSIFT_REQUIRE_DATA=1)")
-        pytest.skip(f"no Gammapy: {error}")
+    data = import_peer("gammapy.data")
     drawn = read_events(run.simulate())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

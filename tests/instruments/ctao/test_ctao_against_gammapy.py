@@ -1,13 +1,12 @@
 """The tables of each response file mean what they mean to Gammapy."""
 
 import importlib
-import os
-import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tests.instruments.ctao import response_files
+from tests.peers import import_peer
 
 from skysift.instruments.ctao import read_irf
 
@@ -17,16 +16,9 @@ POINTS = 6000
 @pytest.fixture(scope="session")
 def gammapy():
     """Gammapy's reader and units; without Gammapy the tests are skipped, or fail where nothing may be missing."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from astropy import units
+    from astropy import units
 
-            return SimpleNamespace(irf=importlib.import_module("gammapy.irf"), units=units)
-    except ImportError as error:
-        if os.environ.get("SKYSIFT_REQUIRE_DATA") == "1":
-            pytest.fail(f"no Gammapy: {error} (SKYSIFT_REQUIRE_DATA=1)")
-        pytest.skip(f"no Gammapy: {error}")
+    return SimpleNamespace(irf=import_peer("gammapy.irf"), units=units)
 
 
 @pytest.fixture(scope="session")
