@@ -44,13 +44,14 @@ def expected_jobs(analysis):
     pairs = sum(map(len, fits.values()))
     sets = {name.rsplit("-", 1)[0] for name in data - {"observed"}}
     jobs = {
-        "write_config": 2 + len(sets) + len(fits),
+        "write_config": 2 + len(sets) + len(fits) + len(analysis.calibrated_fits()),
         "write_whole_config": 1,
         "prepare": 1,
         "observe": int("observed" in data),
         "simulate": len(data - {"observed"}),
         "fit": pairs,
         "diagnose": pairs,
+        "calibrate": len(analysis.calibrated_fits()) * (analysis.calibrate.batches if analysis.calibrate else 0),
         "tables": 1,
         "report": 1,
     }

@@ -59,4 +59,9 @@ def test_events_from_configuration_to_report(checkout):
     folder = checkout.folder / "results/smoke-events"
     check_results(folder, load([checkout.folder / EVENTS]).fits)
     assert (folder / "figures/sky-quick-simulated-000.png").exists()
+    assert (folder / "figures/ranks_quick.png").exists()
+    ranks = rows(folder / "tables/ranks.csv")
+    assert {(row["fit"], row["n"], row["n_failed"]) for row in ranks} == {("quick", "40", "0")}
+    assert {row["verdict"] for row in ranks} == {"calibrated"}
+    assert "own data</h3>" in (folder / "report.html").read_text(encoding="utf-8")
     assert checkout.plan("--configfile", EVENTS) == {}
