@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skysift.config import Analysis, load, verify_round_trip
+from skysift.config import Analysis, Observation, load, verify_round_trip
 from skysift.steps.observations import verify_files
 
 if TYPE_CHECKING:
     from skysift.config import AnyAnalysis
+    from skysift.config.events import EventObservation
 
 __all__ = ["run"]
 
@@ -35,7 +36,7 @@ def run(files: Sequence[Path]) -> None:
 
 def _summarise(analysis: AnyAnalysis) -> Iterator[str]:
     observation = analysis.observation
-    source = analysis.observation.data if isinstance(analysis, Analysis) else f"response {analysis.observation.irf}"
+    source = observation.data if isinstance(observation, Observation) else _name_response(observation)
     yield f"{analysis.run}: a valid analysis of {observation.instrument} data ({source})"
     for name in analysis.set_names():
         data = analysis.data_of_set(name)
@@ -48,3 +49,9 @@ def _summarise(analysis: AnyAnalysis) -> Iterator[str]:
     if isinstance(analysis, Analysis) and analysis.sidebands is not None:
         regions = ", ".join(analysis.sideband_regions())
         yield f"  sidebands of {analysis.sidebands.signal} for {', '.join(analysis.sideband_fits())}: {regions}"
+
+
+def _name_response(observation: EventObservation) -> str:
+    if isinstance(observation.irf, list):
+        return "responses of " + ", ".join(f"{part.zenith_deg:g}" for part in observation.irf) + " deg zenith angle"
+    return f"response {observation.irf}" if observation.irf else "a response of each pointing"
