@@ -75,10 +75,11 @@ def test_chunks_filters_and_axes(tmp_path, datasets):
         assert file["exposure"].dims[0].label == "energy"
 
 
-def test_scratch_uses_lzf(tmp_path, datasets):
+def test_scratch_is_not_compressed(tmp_path, datasets):
     write(tmp_path / "a.h5", format="x", datasets=datasets, scratch=True)
     with h5py.File(tmp_path / "a.h5") as file:
-        assert file["exposure"].compression == "lzf"
+        assert file["exposure"].compression is None
+        assert file["exposure"].fletcher32
 
 
 def test_parts_are_read_lazily(tmp_path):

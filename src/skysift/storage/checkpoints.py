@@ -110,7 +110,7 @@ def read_checkpoint(folder: Path, identity: Identity) -> Recovered:
             found = Identity(**file.attributes["identity"])
             place, step, spent = (file.attributes[name] for name in ("place", "step", "spent"))
             recovered = Recovered(_split(file), place, step, spent, warnings)
-        except (InputError, KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+        except (InputError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             reason = f"{error.field}: {error.found}" if isinstance(error, InputError) else f"content: {error}"
             warnings.append(f"the checkpoint {path} cannot be used ({reason}): went on without it")
             continue

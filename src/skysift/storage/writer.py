@@ -42,7 +42,7 @@ def write(
     datasets : name to array, unit, description and axes
     attributes : text, numbers, lists and mappings that belong to the file as a whole
     provenance : what made the file
-    scratch : fast and larger (lzf) in place of slower and smaller (gzip)
+    scratch : for files that live for an hour: as fast as the disk, not compressed
 
     Raises
     ------
@@ -175,8 +175,8 @@ def _put(file: h5py.File, name: str, array: np.ndarray, data: Dataset, scratch: 
     if array.dtype == object:
         settings["dtype"] = h5py.string_dtype("utf-8")
     elif array.size and array.ndim:
-        settings = {"chunks": _chunks(array), "shuffle": True, "fletcher32": True}
-        settings |= {"compression": "lzf"} if scratch else {"compression": "gzip", "compression_opts": 1}
+        settings = {"chunks": _chunks(array), "fletcher32": True}
+        settings |= {} if scratch else {"shuffle": True, "compression": "gzip", "compression_opts": 1}
     made = file.create_dataset(name, data=array, **settings)
     made.attrs.update({"unit": data.unit, "description": data.description, **encode_attributes(data.attributes)})
 
