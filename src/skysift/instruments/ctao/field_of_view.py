@@ -78,9 +78,15 @@ def field_of_view_deg(
     up = np.cos(position_angle) * north + np.sin(position_angle) * east
     left = np.cos(position_angle) * east - np.sin(position_angle) * north
     vectors = unit_vectors(lon_deg, lat_deg)
-    x = -np.degrees(np.arctan2(vectors @ left, vectors @ origin))
-    y = np.degrees(np.arcsin(np.clip(vectors @ up, -1.0, 1.0)))
+    x = -np.degrees(np.arctan2(_along(vectors, left), _along(vectors, origin)))
+    y = np.degrees(np.arcsin(np.clip(_along(vectors, up), -1.0, 1.0)))
     return x, y
+
+
+def _along(vectors: Array, direction: Array) -> Array:
+    """Return components (...) of vectors along a direction; unlike a matrix product, no row sees the others."""
+    component: Array = vectors[..., 0] * direction[0] + vectors[..., 1] * direction[1] + vectors[..., 2] * direction[2]
+    return component
 
 
 def _frame(pointing: Direction) -> tuple[Array, Array, Array]:
