@@ -15,6 +15,7 @@ from skysift.inference import Start, Stream, nested, sequence
 from skysift.inference.nested.blocks import BoxedEllipsoids, Reserve
 from skysift.inference.nested.cube import Cube
 from skysift.inference.nested.insertion import judge_insertions, rank_insertions
+from skysift.inference.nested.slices import walk
 from skysift.inference.nested.with_dynesty import propagate_error
 from skysift.inference.progress import observe
 from skysift.inference.result import weighted_moments
@@ -263,6 +264,60 @@ def test_a_reserve_serves_in_order_and_forgets_with_its_bound(seed):
     assert len(reserve.points) == left > 0
     reserve.open((1, 2))
     assert reserve.points == []
+
+
+def in_a_shell(points):
+    """Log likelihood of a ring in the plane that the edge of the cube cuts."""
+    return -np.abs(np.hypot(points[:, 0] - 0.1, points[:, 1] - 0.5) - 0.3)
+
+
+@pytest.mark.parametrize("periodic", [(), (1,)])
+def test_walkers_come_to_be_even_above_the_threshold(seed, periodic):
+    """Places after some slices against plain rejection; a walk of one slice is still where it began."""
+    random, threshold = np.random.default_rng(seed), -0.05
+
+    def evaluate(points):
+        assert ((points > -0.5) & (points < 1.5)).all()
+        return in_a_shell(points % 1.0 if periodic else points)
+
+    cube = random.random((40_000, 2))
+    even = cube[in_a_shell(cube) > threshold]
+    start = np.repeat(even[:1], 600, axis=0)
+    axes = np.repeat(0.3 * np.eye(2)[None], 600, axis=0)
+    found = walk(evaluate, start, threshold, axes, 60, random, periodic)
+    assert (found.values > threshold).all()
+    np.testing.assert_array_equal(evaluate(found.points), found.values)
+    near = walk(evaluate, start, threshold, axes, 1, random, periodic)
+    for place in (lambda x: x[:, 0], lambda x: x[:, 1] % 1.0, in_a_shell):
+        assert stats.ks_2samp(place(found.points % 1.0), place(even)).pvalue > 1e-5
+    assert stats.ks_2samp(near.points[:, 1] % 1.0, even[:, 1]).pvalue < 1e-5
+
+
+def test_walkers_on_a_plateau_stay(seed):
+    random = np.random.default_rng(seed)
+    start = random.random((5, 3))
+    found = walk(lambda points: np.zeros(len(points)), start, 0.0, np.repeat(np.eye(3)[None], 5, axis=0), 2, random)
+    assert np.array_equal(found.points, start)
+    assert np.array_equal(found.values, np.zeros(5))
+
+
+def test_slices_are_evaluated_together(seed):
+    """Six dimensions: the evidence, from far fewer calls of the model than points."""
+    model = OnlyContract(Gaussian(6))
+    sizes = []
+
+    class Counted(OnlyContract):
+        __slots__ = ()
+        parameters = model.parameters
+
+        def log_likelihood(self, values):
+            sizes.append(len(next(iter(values.values()))))
+            return model.log_likelihood(values)
+
+    result = run(Counted(None), seed, live=100)
+    assert abs(result.log_z - Gaussian(6).log_z) < 4.0 * result.log_z_error
+    assert sum(sizes) == result.cost["calls"]
+    assert np.mean(sizes) > 5.0
 
 
 def test_the_edge_of_a_support_stays_finite():

@@ -10,6 +10,7 @@ import numpy as np
 from skysift.inference.nested.blocks import BlockSampler, BoxedEllipsoids, Reserve
 from skysift.inference.nested.found import Found
 from skysift.inference.nested.insertion import judge_insertions, rank_insertions
+from skysift.inference.nested.slices import Slices, WalkTogether
 from skysift.inference.progress import follow
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ DONE = 100
 UNIFORM_UP_TO = 5
 # calls between two bounds, per live point: a point costs less than its share of a bound
 INTERVAL = 3.0
+# one in so many live points walks at a time: the threshold rises little until the last of them is needed
+WALKING = 10
 
 
 def run_dynesty(cube: Cube, settings: Settings, stream: Stream) -> Found:
@@ -74,6 +77,14 @@ def _run_once(cube: Cube, settings: Settings, live: int, stream: Stream) -> Any:
             "bound": BoxedEllipsoids(cube.size, cube.periodic),
             "sample": BlockSampler(reserve=Reserve(cube)),
             "update_interval": INTERVAL,
+            "first_update": {"min_ncall": 0, "min_eff": math.inf},
+        }
+    elif sample == "rslice":
+        keywords |= {
+            "sample": Slices(slices=3 + cube.size, evaluate=cube, wrapped=cube.periodic),
+            "pool": WalkTogether(max(1, live // WALKING)),
+            "queue_size": max(1, live // WALKING),
+            "use_pool": {"prior_transform": False, "loglikelihood": False, "update_bound": False},
             "first_update": {"min_ncall": 0, "min_eff": math.inf},
         }
     elif sample == "rwalk":

@@ -114,6 +114,11 @@ class Dirichlet(Prior):
     def from_cube(self, u: Tensor) -> Tensor:
         """Return fractions by stick breaking, (..., S - 1) to (..., S)."""
         rest = [sum(self.alpha[k + 1 :]) for k in range(self.z_size)]
+        if all(alpha == 1.0 for alpha in self.alpha[:-1]):
+            # all sticks at once: 1 - v is a power of 1 - u
+            left = torch.log1p(-clip_cube(u)) / torch.tensor(rest, dtype=u.dtype, device=u.device)
+            remaining = torch.nn.functional.pad(left.cumsum(-1).exp(), (1, 0), value=1.0)
+            return torch.cat([remaining[..., :-1] * -torch.expm1(left), remaining[..., -1:]], -1)
         pairs = zip(self.alpha, rest, u.unbind(-1), strict=False)
         remaining, fractions = torch.ones_like(u[..., 0]), []
         for first, second, coordinate in pairs:
