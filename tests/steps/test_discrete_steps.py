@@ -5,9 +5,12 @@ import pytest
 from tests.instruments.ctao.slow_fold import discrete_densities
 from tests.steps.small_event_run import SmallEventRun
 
+from skysift.config import load
 from skysift.instruments.ctao.analytic import analytic_irf
 from skysift.instruments.ctao.event_list import read_events
 from skysift.instruments.ctao.event_observation import read_event_observation
+from skysift.instruments.ctao.files import Finder
+from skysift.instruments.ctao.plan import plan_pointings, plan_responses
 from skysift.models.events.marginals import read_marginals
 from skysift.sky.diffuse import SyntheticDiffuse
 from skysift.steps.events import diagnose, evaluate, fit
@@ -166,3 +169,18 @@ def test_fit_diagnosis_and_evaluation_follow(tmp_path, repository):
     mixed = np.mean([density_of(marginals.columns[name]) for name in names], axis=0)
     found = float(read_table(tmp_path / "o.csv")[0]["log_likelihood"])
     assert found == pytest.approx(float(marginals.counts @ np.log(mixed)), rel=1e-10)
+
+
+def test_what_a_response_is_made_of_names_it(repository):
+    """Its name before it is made changes with the normalisation, and not with what a background is taken for."""
+    settings = [
+        {}, {"background": "smeared"}, {"psf_empty": "one_degree"}, {"normalise": "discrete"},
+        {"normalise": "discrete", "window": "none"}, {"normalise": "discrete", "psf_empty": "nearest"},
+    ]  # fmt: skip
+    names = []
+    for own in settings:
+        observation = load([repository / "config/smoke/events.yaml"], {"observation": own}).observation
+        find = Finder("configuration")
+        names += plan_responses(observation, plan_pointings(observation, find), find)
+    assert names[0] == names[1]
+    assert len(set(names)) == len(names) - 1

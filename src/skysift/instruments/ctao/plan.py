@@ -127,7 +127,7 @@ def plan_responses(observation: EventObservation, planned: Sequence[PlannedPoint
 
     # margins are as wide as the widest point-spread function that any pointing has
     everyone = [made_of(part) for part in planned]
-    settings = observation.model_dump(mode="json", exclude={"irf", "pointings", "events"})
+    settings = observation.model_dump(mode="json", exclude={"irf", "pointings", "events", "background"})
     content = {"version": PLAN_VERSION, "pointings": everyone, "settings": settings}
     return [
         hashlib.sha256(json.dumps({"own": own, **content}, sort_keys=True).encode()).hexdigest()[:16]
