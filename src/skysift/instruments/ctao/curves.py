@@ -117,7 +117,7 @@ def list_curves(head: str, curves: ResponseCurves) -> Iterator[tuple[str, Datase
 
 def read_curves(file: File, head: str) -> ResponseCurves:
     """Return the curves below ``head``."""
-    parts = {name: file[f"{head}/{name}"] for name in _UNITS}
-    offset = float(parts.pop("migration_offset")[0])
-    before, after = list(parts.values())[:6], list(parts.values())[6:]
-    return ResponseCurves(*before, offset, *after)  # type: ignore[arg-type]  # six arrays before, two after
+    names = {"area": "area_m2", "energies": "energies_tev", "offsets": "offsets_deg", "containment": "containment_deg",
+             "reconstructed": "reconstructed_tev"}  # fmt: skip
+    parts = {names.get(name, name): file[f"{head}/{name}"] for name in _UNITS if name != "migration_offset"}
+    return ResponseCurves(migration_offset_deg=float(file[f"{head}/migration_offset"][0]), **parts)
