@@ -46,7 +46,7 @@ class Mortal:
 class Diary:
     """Notes as a disk would hold them; being late, it writes only some of what it is offered."""
 
-    every_s = 0.0
+    every_s, share = 0.0, 1.0
     must_stop = False
 
     def __init__(self, chance, draw):

@@ -169,7 +169,7 @@ class Keeper:
     """Notes on a clock that only moves when it is told to."""
 
     def __init__(self, every_s=60.0, cost_s=0.0):
-        self.every_s, self.cost_s = every_s, cost_s
+        self.every_s, self.cost_s, self.share = every_s, cost_s, 0.005
         self.now, self.must_stop, self.written = 0.0, False, []
 
     def write(self, content, place, step):

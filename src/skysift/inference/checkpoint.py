@@ -18,8 +18,6 @@ __all__ = ["NOWHERE", "Checkpoint", "Keeper", "Kept", "Notes", "decode", "encode
 State = dict[str, Any]
 Found = TypeVar("Found")
 
-#: Keeping may cost this share of a run: what takes long to write is written less often.
-SHARE = 0.005
 ARRAY = "#"
 
 
@@ -36,6 +34,11 @@ class Keeper(Protocol):
     @property
     def every_s(self) -> float:
         """Seconds between two notes."""
+        ...
+
+    @property
+    def share(self) -> float:
+        """Share of a run that writing may cost: what takes long to write is written less often."""
         ...
 
     @property
@@ -97,7 +100,7 @@ class Notes:
         begin = self._clock()
         self._keeper.write(self.content, place, step)
         self._last = self._clock()
-        self._pause_s = max(self._keeper.every_s, (self._last - begin) / SHARE)
+        self._pause_s = max(self._keeper.every_s, (self._last - begin) / self._keeper.share)
         if self._keeper.must_stop:
             self._keeper.leave()
 

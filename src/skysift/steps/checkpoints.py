@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["EVERY_S", "Keeping", "checkpoint_folder", "keep"]
 
 EVERY_S = 60.0
+#: Checkpoints may cost this share of a run.
+SHARE = 0.005
 #: Schedulers kill half a minute after they ask: who has found no place to stop by then leaves without one.
 PATIENCE_S = 20.0
 
@@ -61,11 +64,13 @@ class Keeping:
     folder : where it is
     identity : what the run reads and is
     every_s : seconds between two notes
+    share : of the run that writing may cost
     """
 
     folder: Path
     identity: Identity
     every_s: float = EVERY_S
+    share: float = SHARE
     warnings: list[str] = field(default_factory=list)
     checkpoint: Checkpoint = field(init=False)
     _began: dict[str, float] = field(default_factory=_read_clocks)
@@ -151,14 +156,15 @@ def keep(
     out : the result
     provenance : what it is made from
     step : of the workflow, whose code makes it
-    every_s : seconds between two notes
+    every_s : seconds between two notes, or more where writing takes long; 0: as many as there can be
     restart : forget what an earlier attempt has left
 
     Raises
     ------
     ResumeError : an earlier attempt read other data, another configuration or ran other code
     """
-    keeping = Keeping(checkpoint_folder(out), Identity.of(provenance, code_digest(step)), every_s)
+    identity = Identity.of(provenance, code_digest(step))
+    keeping = Keeping(checkpoint_folder(out), identity, every_s, SHARE if every_s else math.inf)
     if restart:
         keeping.remove()
     keeping.recover()
