@@ -188,6 +188,29 @@ def test_a_tree_binds_leaves_by_name(seed):
     np.testing.assert_allclose(shares.mean(0), 0.25, atol=4 * 0.194 / np.sqrt(2000))
 
 
+def test_order_of_components_and_leaves_does_not_matter(seed):
+    """The same fractions, whatever the file's order: the same likelihood and prior; of another component, another."""
+    parts = {"gas": GAS, "star": STAR, "twin": TWIN, "background": {"instrument": "background"}}
+    tree = {"noise": ["background"], "sky": {"smooth": ["gas"], "small": ["star", "twin"]}}
+    turned = {"sky": {"small": ["twin", "star"], "smooth": ["gas"]}, "noise": ["background"]}
+    settings = [model(dict(order), fractions={"tree": own}) for order, own in
+                ((parts, tree), (reversed(parts.items()), turned), (parts, turned))]  # fmt: skip
+    columns = {name: column_of(part, k) for k, (name, part) in enumerate(settings[0].components.items())}
+    counts = np.ones(ROWS)
+    marginals = Marginals("set-000", counts, np.zeros(ROWS, np.int64), columns, np.zeros((1, ROWS)))
+    first, *others = [build_mixture(one, {n: n for n in parts}, marginals, TRUE, find_nothing) for one in settings]
+    values = draw(first, seed)
+    shares = first.component_fractions(values)
+    wanted = first.log_likelihood(values), first.shares.log_prior(shares)
+    for other in others:
+        order = [first.names.index(name) for name in other.names]
+        moved = other.shares.split(shares[:, order]) | {"gas_index": values["gas_index"]}
+        found = other.log_likelihood(moved), other.shares.log_prior(shares[:, order])
+        torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+        wrong = other.shares.split(shares[:, order[1:] + order[:1]]) | {"gas_index": values["gas_index"]}
+        assert float((other.log_likelihood(wrong) - wanted[0]).abs().max()) > 0.1
+
+
 def test_concentration_narrows_the_prior(seed):
     shares = [build(MODELS["fixed"], fractions={"dirichlet": concentration})[2] for concentration in (1.0, 20.0)]
     wide, narrow = (mixture.component_fractions(draw(mixture, seed, 1000)).std(0).max() for mixture in shares)

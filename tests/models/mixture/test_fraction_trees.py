@@ -44,6 +44,20 @@ def test_equal_concentrations_of_nodes_are_not_flat():
     assert stats.kstest(shares[:, 0], "uniform").pvalue > 1e-5
 
 
+def product_of_uniforms(count):
+    """Return the distribution function of a product of so many uniform numbers: a sum of logarithms is a Gamma."""
+    return lambda x: stats.gamma(count).sf(-np.log(np.clip(x, 1e-300, 1.0)))
+
+
+def test_leaves_of_equal_concentrations_are_products_of_uniforms():
+    """Flat at every node of two: a leaf three nodes down is the product of three; as one of two it is not."""
+    shares = draw(Fractions.of(NAMES[:4], TREES["deep"], 1.0))
+    for name, depth in (("background", 1), ("diffuse", 2), ("catalogue", 3), ("shell", 3)):
+        column = shares[:, NAMES.index(name)]
+        assert stats.kstest(column, product_of_uniforms(depth)).pvalue > 1e-5
+        assert stats.kstest(column, product_of_uniforms(depth % 3 + 1)).pvalue < 1e-10
+
+
 @pytest.mark.parametrize("tree", TREES)
 def test_the_density_of_leaves_is_that_of_their_draws(tree):
     """Flat over four leaves is ln 3!; for any concentrations the density integrates to one."""
