@@ -145,6 +145,25 @@ def test_exported_lists_are_observed_again(run, tmp_path, repository):
     assert not again.truth
 
 
+def test_drawn_fields_are_the_truth_of_the_posterior(tmp_path, repository):
+    """Each data set has a field of its own, which its posterior knows as the truth; a rigid set has none."""
+    cloud = {"sky": "synthetic_diffuse", "modulate": {"lengthscale": "2 deg", "variance": 0.3}}
+    drawn = {"events": {"background": 600, "diffuse": 200, "catalogue": 400}}
+    own = SmallEventRun(
+        tmp_path, repository, observation=SMALL_TWO, fits={"quick": ["laplace"]},
+        model={"components": {"diffuse": cloud}},
+        simulate={"events": None, "sets": {"drawn": drawn | {"modulate": True, "replicates": 2}, "rigid": drawn}},
+    )  # fmt: skip
+    fields = [read_events(own.simulate(f"drawn-{k:03d}")).truth["parameters"]["diffuse_field"] for k in range(2)]
+    assert fields[0] != fields[1]
+    assert not read_events(own.simulate("rigid-000")).truth["parameters"]
+    out = tmp_path / "fit.nc"
+    fit.run(**vars(own.arguments("quick", "drawn-000")), out=out)
+    variable = read_posterior(out).variables["diffuse_field"]
+    assert variable.array.shape[2:] == np.shape(variable.truth)
+    np.testing.assert_allclose(variable.truth, fields[0], rtol=1e-12)
+
+
 # ---------------------------------------------------------------- what is refused
 
 
