@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from skysift.models.events.lights import Finder, make_spectrum
 from skysift.models.events.measure import measure_spectrum
 from skysift.models.events.nodes import find_nodes, interpolate_nodes, list_nodes
 from skysift.models.events.parameters import full_names, make_source_prior, source_parameters
+from skysift.models.events.sparse import SparseMatrix
 from skysift.models.mixture import MixtureModel
 from skysift.models.mixture.densities import DensityTable, read_densities
 from skysift.models.mixture.norms import Norms
@@ -132,7 +132,7 @@ class _Mover:
         if self.flux is None:
             return self.density[None], self.totals[None]
         flux = self.flux(values).to(self.totals.device)
-        density = flux @ self.density.T if self.density.layout == torch.strided else (self.density @ flux.T).T
+        density = self.density.multiply(flux) if isinstance(self.density, SparseMatrix) else flux @ self.density.T
         # polynomials between nodes leave rounding, of either sign, where a source sends nothing
         return density.clamp_min(0.0), flux @ self.totals
 
@@ -147,24 +147,15 @@ def _mover(name: str, component: EventComponent, column: Column, true: Axes, fin
     if column.kind == "nodes":
         density = torch.as_tensor(np.ascontiguousarray(column.density), device=device)
         return _Mover(density, totals, _nodes_flux(name, component, true, find))
-    density = _place_matrix(column.density, device)
+    matrix = SparseMatrix(column.density, device)
     if column.kind == "map":
-        return _Mover(density, totals, _map_flux(name, component, true, find))
+        return _Mover(matrix, totals, _map_flux(name, component, true, find))
     from skysift.models.events.fields import make_field
 
     field = make_field(component.modulate, true.grid)
     latent = Parameter(f"{name}_field", StandardNormal(), (field.shape[1],), block="field")
     projection = torch.as_tensor(field, device=device)
-    return _Mover(density, totals, lambda values: torch.exp(values[latent.name] @ projection.T), (latent,))
-
-
-def _place_matrix(matrix: Any, device: str) -> Tensor:  # noqa: ANN401 - a matrix of scipy, which has no types
-    """Return a sparse matrix as a tensor; that torch calls this layout a beta version is no news to users."""
-    rows, columns = (torch.as_tensor(part, dtype=torch.int64) for part in (matrix.indptr, matrix.indices))
-    values = torch.as_tensor(matrix.data, dtype=torch.float64)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
-        return torch.sparse_csr_tensor(rows, columns, values, matrix.shape, device=device, check_invariants=False)
+    return _Mover(matrix, totals, lambda values: torch.exp(values[latent.name] @ projection.T), (latent,))
 
 
 def _own(name: str, component: EventComponent, values: Values) -> dict[str, Tensor | float]:
