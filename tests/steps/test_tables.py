@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from skysift.steps import tables
-from skysift.steps.replicates import CALIBRATION_COLUMNS, find_peak
 from skysift.steps.gather import FitRecord, Quantity, find_prior, find_truth, gather_fits, set_of
+from skysift.steps.replicates import CALIBRATION_COLUMNS, find_peak
 from skysift.storage.tables import read_table
 
 

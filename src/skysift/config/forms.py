@@ -21,9 +21,7 @@ def by_form(wanted: str, remedy: str) -> Discriminator:
     wanted, remedy : what is said about a value of any other form
     """
     context: dict[str, Any] = {"wanted": wanted, "remedy": remedy}
-    return _Form(
-        _form_of, custom_error_type="skysift", custom_error_message="{wanted}", custom_error_context=context
-    )
+    return _Form(_form_of, custom_error_type="skysift", custom_error_message="{wanted}", custom_error_context=context)
 
 
 class _Form(Discriminator):
