@@ -1,13 +1,17 @@
 """Fits beside each other: shifts, widths and evidences are those of the draws; other data are refused."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from skysift.errors import InputError
 from skysift.steps import compare
-from skysift.storage.posterior import Posterior, Variable, write_posterior
+from skysift.steps.agreement import check_agreement
+from skysift.steps.gather import FitRecord, Quantity
+from skysift.steps.report_verdicts import judge_record
+from skysift.storage.posterior import Posterior, Stage, Variable, write_posterior
 from skysift.storage.tables import read_table
 
 
@@ -72,5 +76,39 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(tmp_path)
         with pytest.raises(InputError) as caught:
             compare.run([first, *others], out)
         assert caught.value.field == field
-        assert found in caught.value.found
+        assert found in caught.value.found or found in str(caught.value.place)
         assert not out.exists()
+
+
+def record(fit, engine, mean, sd, *, converged=True):
+    draws = np.random.default_rng(3).normal(size=(1, 4000))
+    draws = mean + sd * (draws - draws.mean()) / draws.std(ddof=1)
+    quantities = {"gce_norm": Quantity(draws), "gce_counts": Quantity(99 * draws)}
+    return FitRecord(fit, "sky-000", quantities=quantities, stages=(Stage("map"), Stage(engine)), converged=converged)
+
+
+def checks_of(records, **models):
+    found = check_agreement(SimpleNamespace(models=models), records)
+    return {one.fit: [(check.name.split(" of ")[0], check.colour) for _, check in one.checks] for one in found}
+
+
+def test_a_guide_is_held_against_the_chains_of_its_model_and_data():
+    same = {"template": "diffuse"}
+    chains, good = record("chains", "hmc", 1.0, 0.2), record("good", "svi", 1.05, 0.19)
+    narrow, moved = record("narrow", "svi", 1.0, 0.14), record("moved", "svi", 1.12, 0.2)
+    records = [chains, good, narrow, moved, record("other", "svi", 3.0, 0.2), record("scan", "grid", 1.0, 0.2)]
+    models = {one.fit: same for one in records} | {"other": {"template": "p6v11"}}
+    found = checks_of(records, **models)
+    assert found["chains"] == found["other"] == []
+    assert found["good"] == found["scan"] == [("shift", "green"), ("sd ratio", "green")]
+    assert found["narrow"] == [("shift", "green"), ("sd ratio", "amber")]
+    assert found["moved"] == [("shift", "amber"), ("sd ratio", "green")]
+    verdicts = {one.fit: judge_record(one).word for one in check_agreement(SimpleNamespace(models=models), records)}
+    assert verdicts["narrow"] == verdicts["moved"] == "converged, with reservations"
+    assert verdicts["good"] == "converged"
+
+
+def test_chains_that_did_not_converge_judge_nobody():
+    same = {"template": "diffuse"}
+    broken = record("chains", "hmc", 1.0, 0.2, converged=False)
+    assert checks_of([broken, record("narrow", "svi", 1.0, 0.1)], chains=same, narrow=same)["narrow"] == []

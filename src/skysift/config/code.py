@@ -18,6 +18,7 @@ _RECIPE = ("inference", "steps/progress.py", "steps/recipe.py", "steps/results.p
 _GATHERING = (
     "streams.py",
     "diagnostics",
+    "steps/agreement.py",
     "steps/gather.py",
     "steps/ranks.py",
     "steps/replicates.py",

@@ -95,7 +95,8 @@ def _name(paths: Sequence[Path]) -> list[str]:
 def _verify(paths: Sequence[Path], records: Sequence[FitRecord]) -> None:
     for path, record in zip(paths, records, strict=True):
         if record.problem:
-            raise InputError(path, "posterior", record.problem, "a posterior made by skysift fit", "make it again")
+            found, remedy = "no posterior that can be read", "name the right file, or make it again"
+            raise InputError(path, "posterior", found, "a posterior made by skysift fit", remedy)
     wanted = _data_of(records[0])
     for path, record in zip(paths[1:], records[1:], strict=True):
         if _data_of(record) != wanted:

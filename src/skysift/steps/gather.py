@@ -15,6 +15,7 @@ from skysift.config.events.slices import EventReportSlice
 from skysift.config.priors import Prior
 from skysift.diagnostics.priors import PriorDensity
 from skysift.errors import SkysiftError
+from skysift.steps.agreement import check_agreement
 from skysift.storage.posterior import CheckRow, Posterior, Stage, read_posterior
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def gather_fits(run_dir: Path, settings: AnyReportSlice) -> list[FitRecord]:
             for variant in variants
             for data in names
         ]
-    return records
+    return check_agreement(settings, records)
 
 
 def read_record(path: Path, fit: str, data: str, is_tempered: bool = False) -> FitRecord:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skysift.config.events.slices import EventReportSlice
+from skysift.errors import InterruptedRunError
 from skysift.plots.calibration import plot_ranks
 from skysift.plots.fractions import plot_fractions
 from skysift.plots.injection import plot_injection
@@ -38,6 +39,8 @@ def draw_figures(run: Run) -> list[Picture]:
             figure, table = draw()
             path = save_figure(figure, run.folder / "figures" / picture.name, table)[0]
             pictures.append(replace(picture, path=path))
+        except InterruptedRunError:
+            raise
         except Exception as error:
             # The page must exist whatever one figure stumbles on; it says so in the figure's place.
             problem = f"{type(error).__name__}: {error}"
