@@ -66,7 +66,7 @@ class Diary:
 
 
 def run_with_kills(make, steps, seed, kills=20, chance=0.5):
-    """Return what a sequence of engines finds, uninterrupted and killed about ``kills`` times, and the true number.
+    """Return what a sequence of engines finds, uninterrupted and in runs killed ``kills`` times or more in all.
 
     Attempts live for a random number of the model's calls, so that kills fall anywhere: inside of steps, between
     stages, before the first note. Who dies before anything new was written lives longer the next time.
@@ -74,21 +74,24 @@ def run_with_kills(make, steps, seed, kills=20, chance=0.5):
     whole = Mortal(make())
     expected = sequence.run(whole, steps, Stream(seed))
     random = torch.Generator().manual_seed(seed)
-    diary = Diary(chance, lambda: float(torch.rand((), generator=random)))
-    usual = longest = 2.0 * whole.calls / kills
-    count = 0
-    while True:
+    usual = longest = 1.7 * whole.calls / kills
+    found, count, diary = [], 0, None
+    while count < kills or diary is not None:
+        if diary is None:
+            diary = Diary(chance, lambda: float(torch.rand((), generator=random)))
         life = int(torch.randint(1, math.ceil(longest) + 1, (), generator=random))
         before = diary.written
         try:
-            return expected, sequence.run(Mortal(make(), life), steps, Stream(seed), diary.open()), count
+            found.append(sequence.run(Mortal(make(), life), steps, Stream(seed), diary.open()))
+            diary = None
         except Killed:
             count += 1
             longest = usual if diary.written > before else 1.2 * longest
+    return expected, found
 
 
 def assert_same(expected, found):
-    """Compare results bit by bit, counted costs included."""
+    """Compare results of all engines bit by bit, counted costs included."""
     assert [one.engine for one in expected] == [one.engine for one in found]
     for first, second in zip(expected, found, strict=True):
         _compare(first.engine, {**vars(first), "cost": None}, {**vars(second), "cost": None})

@@ -81,10 +81,11 @@ class Notes:
         """Whether anyone writes."""
         return self._keeper is not None
 
-    def is_due(self) -> bool:
+    def is_due(self, *, may_stop: bool = True) -> bool:
         """Tell whether it is time to write, or to stop."""
-        keeper = self._keeper
-        return keeper is not None and (keeper.must_stop or self._clock() - self._last >= self._pause_s)
+        if self._keeper is None:
+            return False
+        return (may_stop and self._keeper.must_stop) or self._clock() - self._last >= self._pause_s
 
     def put(self, place: str, state: State) -> None:
         """Keep what is to be known of a place, in place of all that was known of it and of what lies below it."""
@@ -93,7 +94,7 @@ class Notes:
             del self.content[name]
         self.content[place] = encode(state)
 
-    def write(self, place: str, step: int | None) -> None:
+    def write(self, place: str, step: int | None, *, may_stop: bool = True) -> None:
         """Write everything down, and stop if that was asked for."""
         if self._keeper is None:
             return
@@ -101,7 +102,7 @@ class Notes:
         self._keeper.write(self.content, place, step)
         self._last = self._clock()
         self._pause_s = max(self._keeper.every_s, (self._last - begin) / self._keeper.share)
-        if self._keeper.must_stop:
+        if may_stop and self._keeper.must_stop:
             self._keeper.leave()
 
 
@@ -163,16 +164,16 @@ class Checkpoint:
         kept = self._find(done=False)
         return None if kept is None else kept["state"]
 
-    def save(self, snapshot: Callable[[], State]) -> None:
+    def save(self, snapshot: Callable[[], State], *, may_stop: bool = True) -> None:
         """Offer a state to go on from; ``snapshot`` is called when it is time to write.
 
         Call it wherever the loop could begin again. It replaces what has been kept below this place. Returns never
-        when the run was asked to stop.
+        when the run was asked to stop, unless this is no place to stop at.
         """
-        if self.notes.is_due():
+        if self.notes.is_due(may_stop=may_stop):
             state = snapshot()
             self._put(state, done=False)
-            self.notes.write(self.place, state.get("step"))
+            self.notes.write(self.place, state.get("step"), may_stop=may_stop)
 
     def once(
         self,

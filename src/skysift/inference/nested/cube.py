@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from skysift.errors import InputError
+from skysift.inference.checkpoint import NOWHERE, Checkpoint
+from skysift.inference.nested.journal import Journal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,15 +28,17 @@ FARTHEST = 40.0
 class Cube:
     """Log likelihood at points of the unit cube, -inf where it is not finite.
 
-    ``calls`` and ``non_finite`` count points; ``size`` is the number of coordinates, ``periodic`` those that wrap.
+    ``calls`` and ``non_finite`` count points; ``size`` is the number of coordinates, ``periodic`` those that wrap. The
+    ``journal`` keeps all values in the checkpoint, and gives them again to a sampler that begins anew.
 
     Raises
     ------
     InputError : a field too long for nested sampling
     """
 
-    def __init__(self, model: Model, device: str) -> None:
+    def __init__(self, model: Model, device: str, checkpoint: Checkpoint = NOWHERE) -> None:
         self.model, self.parameters, self.device = model, model.parameters, device
+        self.journal = Journal(checkpoint)
         self.size = self.parameters.cube_size
         self.calls = self.non_finite = 0
         self.periodic = [
@@ -50,9 +54,7 @@ class Cube:
 
     def __call__(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return log likelihoods, (k, c) to (k,)."""
-        with torch.inference_mode():
-            parts = [self._evaluate(u[start : start + PIECE]) for start in range(0, len(u), PIECE)]
-        found = np.concatenate(parts) if parts else np.zeros(0)
+        found = self.journal.answer(u, self._evaluate_all)
         good = np.isfinite(found)
         self.calls += len(found)
         self.non_finite += int((~good).sum())
@@ -61,6 +63,11 @@ class Cube:
     def one(self, u: NDArray[np.float64]) -> float:
         """Return the log likelihood of one point, (c,)."""
         return float(self(u[None])[0])
+
+    def _evaluate_all(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        with torch.inference_mode():
+            parts = [self._evaluate(u[start : start + PIECE]) for start in range(0, len(u), PIECE)]
+        return np.concatenate(parts) if parts else np.zeros(0)
 
     def _evaluate(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         values = self.parameters.from_cube(torch.as_tensor(u % 1.0 if self.periodic else u, device=self.device))

@@ -93,7 +93,7 @@ def _run_once(cube: Cube, settings: Settings, live: int, stream: Stream) -> Any:
     functions = (cube.one, _keep)
     points = [first, first.copy(), values]
     with follow("nested", DONE) as update:
-        report = _make_reporter(update, live, settings.dlogz)
+        report = _make_reporter(cube, update, live, settings.dlogz)
         if settings.effective:
             dynamic = dynesty.DynamicNestedSampler(*functions, **keywords)
             dynamic.run_nested(
@@ -136,10 +136,14 @@ def _keep(u: Any) -> Any:  # noqa: ANN401 - an array
     return u
 
 
-def _make_reporter(update: Callable[..., None], live: int, dlogz: float) -> Callable[..., None]:
-    """Return dynesty's print function: how far, in per cent, from the evidence that is left."""
+def _make_reporter(cube: Cube, update: Callable[..., None], live: int, dlogz: float) -> Callable[..., None]:
+    """Return dynesty's print function: how far, in per cent, from the evidence that is left.
+
+    It is also where a run may be stopped: what a likelihood raises, dynesty prints.
+    """
 
     def report(results: Any, iteration: int, calls: int, **_: Any) -> None:  # noqa: ANN401 - dynesty's own
+        cube.journal.pause()
         left = getattr(results, "delta_logz", None)
         if iteration % EVERY or left is None:
             return

@@ -61,6 +61,7 @@ def _run_once(cube: Cube, settings: Settings, stream: Stream) -> Found:
 
         def evaluate(u: NDArray[np.float64]) -> NDArray[np.float64]:
             update(int(min(effective, sampler.n_eff)), calls=cube.calls)
+            cube.journal.pause()
             return cube(u)
 
         sampler = nautilus.Sampler(
