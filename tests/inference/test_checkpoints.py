@@ -70,6 +70,7 @@ CASES = {
 
 #: the same loops with other guides: run by `make test-all`
 LONGER = (
+    "svi-norms",
     "nested-slices",
     "nested-walks",
     "nested-dynamic",
