@@ -81,7 +81,7 @@ def _option(flags: str, kind: click.ParamType[object], text: str) -> click.Optio
     return click.Option(flags.split(), type=kind, help=text, required=True)
 
 
-CONFIG = _option("--config", ReadableFile(), "What this step reads of the configuration: the file named in the example.")
+CONFIG = _option("--config", ReadableFile(), "What this step reads of the configuration, as in the example (YAML).")
 OBSERVATION = _option("--observation", ReadableFile(), "Axes, exposure, sources, made by `prepare` (HDF5).")
 DATA = _option(
     "--data", ReadableFile(), "Counts or events, made by `observe` or `simulate`; marginals of events (HDF5)."
