@@ -11,6 +11,8 @@ __all__ = ["LIMITS", "append", "compare", "exceed", "last"]
 SLOWER = 1.2
 STEEPER = 0.1
 LEAST_GB = 0.1
+# a second of a core that takes 2.5 ms for the reference kernel
+SECOND = 400.0
 # what holds whether there is a stored line or not: name begins and ends with these, and stays below
 LIMITS = (
     ("gradient pixels", "exponent", 1.1),
@@ -19,6 +21,18 @@ LIMITS = (
     ("newton pixels", "exponent", 1.1),
     ("svi", "exponent", 1.1),
     ("whole sky", "peak_gb", 2.0),
+    ("events prod5 build and fold", "cost", 0.5 * SECOND),
+    ("events prod5 draw 1e+06", "cost", 5.0 * SECOND),
+    ("events prod5 simulate quick start", "cost", 0.2 * SECOND),
+    ("events prod5 unbinned hundred thousand", "cost", SECOND),
+    ("events prod5 binned and fitted", "ratio", 2.0),
+    ("events prod5 laplace", "cost", 0.1 * SECOND),
+    ("events prod5 nested", "cost", 5.0 * SECOND),
+    ("events prod5 refold", "cost", 0.02 * SECOND),
+    ("events prod5 coarse end to end", "cost", 10.0 * SECOND),
+    ("events prod5 fine end to end", "cost", 30.0 * SECOND),
+    ("events prod5 fine resident", "peak_gb", 1.0),
+    ("events prod5 chunks grown", "peak_gb", 0.02),
 )
 Numbers = Mapping[str, float]
 

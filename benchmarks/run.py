@@ -13,6 +13,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cases_engines
+import cases_events
 import cases_memory
 import cases_model
 import history
@@ -34,6 +35,11 @@ CASES = {
     "hmc": cases_engines.hmc,
     "posterior": cases_engines.posterior,
     "sky": cases_memory.sky,
+    "events_fold": cases_events.events_fold,
+    "events_lists": cases_events.events_lists,
+    "events_fit": cases_events.events_fit,
+    "events_refold": cases_events.events_refold,
+    "events_steps": cases_events.events_steps,
 }
 FULL, QUICK = (64, 128, 256), (16, 32, 64)
 

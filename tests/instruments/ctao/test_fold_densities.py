@@ -129,6 +129,15 @@ def test_parts_of_energies_are_quick_too(field, truth):
         assert np.abs(np.log(each.sum(axis=1)[counts] / exact[counts, 0])).max() < 1e-3
 
 
+@pytest.mark.parametrize("total", [0, 10**6])
+def test_no_source_depends_on_those_beside_it(field, truth, total):
+    events, expected, _, _ = truth
+    whole = field[0].densities_at(*events, expected, total=total)
+    for source in range(3):
+        alone = field[0].densities_at(*events, expected[..., [source]], total=total)[:, 0]
+        np.testing.assert_allclose(whole[:, source], alone, rtol=1e-5, atol=1e-9 * alone.max())
+
+
 def sum_directly(response, expected):
     return lambda *events: response.densities_at(*events, expected, [(*POINT, expected[:, 0])], is_exact=True)
 

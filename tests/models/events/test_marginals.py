@@ -13,7 +13,7 @@ from tests.models.events.sources import POWER_LAW, component, find_nothing, plac
 
 from skysift.errors import InputError
 from skysift.instruments.ctao.simulation import Numbers, simulate_events
-from skysift.models.events.columns import Column, Rows, kind_of, marginalise
+from skysift.models.events.columns import Column, Rows, kind_of, marginalise, marginalise_together
 from skysift.models.events.lights import make_light, make_share, make_spectrum
 from skysift.models.events.marginals import Marginals, gather_marginals, read_marginals, write_marginals
 from skysift.models.events.prediction import light_at, predict_cube
@@ -90,6 +90,19 @@ def test_column_is_the_fold_at_occupied_bins(settings, observation, responses, c
         own = rows.pointing == number
         np.testing.assert_allclose(column.density[own], (cube / volumes)[rows.bins[own]], rtol=1e-12)
     assert column.totals == pytest.approx(predict_cube(part, light, observation, responses).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("binned", [True, False])
+def test_sources_together_are_sources_one_by_one(observation, responses, counts_of_background, events, binned):
+    rows = Rows.of(events, observation, binned=binned)
+    parts = {name: component(settings) for name, settings in (("blob", BLOB), ("star", STAR), ("again", BLOB))}
+    lights = {name: make_light(part, observation.true, SEEN.grid, find_nothing) for name, part in parts.items()}
+    together = marginalise_together(lights, rows, observation, responses)
+    for name, part in parts.items():
+        alone = marginalise(part, lights[name], rows, observation, responses, counts_of_background)
+        assert together[name].kind == alone.kind
+        np.testing.assert_allclose(together[name].density, alone.density, rtol=1e-5, atol=1e-12 * alone.density.max())
+        np.testing.assert_allclose(together[name].totals, alone.totals, rtol=1e-12)
 
 
 @pytest.mark.parametrize("settings", [BLOB, STAR], ids=["extended", "point"])

@@ -22,17 +22,24 @@ Numbers = NDArray[np.int64]
 _STEP_LOG_ENERGY, _PARTS, _FAR_DEG = 0.0005, 4, 0.2
 #: Deviations below this are none, deg.
 _LEAST_DEG = 1e-6
+#: Steps without anything before and behind each table: events beyond are looked up there.
+_PADDING = 2
+_PAIR = torch.arange(2)
+#: Square of a distance in deviations at which a Gaussian has nothing left.
+_FAR = 60.0
 
 
 class Places(NamedTuple):
-    """Where events lie in the tables: all that does not depend on the true energy, (event,) each.
+    """Where events lie in the tables: all that does not depend on the true energy.
 
-    ``row`` and ``above``: step in ln E_r and the way to the next one; ``segment`` of offsets; ``beyond`` its lower end,
-    deg; ``side`` +1 below and -1 above the nearest kink; ``past`` it, deg, negative where it is not reached.
+    ``row`` (event,): step in ln E_r; ``weights`` (event, 2) of it and the next one; ``tent`` (event,): 1 in the middle
+    between both, 0 at either; ``segment`` (event,) of offsets; ``beyond`` (event,) its lower end, deg; ``side``
+    (event,): +1 below and -1 above the nearest kink; ``past`` it (event,), deg, negative where it is not reached.
     """
 
     row: Tensor
-    above: Tensor
+    weights: Tensor
+    tent: Tensor
     segment: Tensor
     beyond: Tensor
     side: Tensor
@@ -59,7 +66,8 @@ class DispersionTables:
     kinks_deg : (segment,), the nearest kink of each segment
     firsts : (true energy,), first step of each table
     values : for each true energy (segment, step, 4): v, TeV-1, s and c, TeV-1 deg-1, and how much larger than the mean
-        of two v that between them is, TeV-1; beyond the last offset with information the last column is repeated
+        of two v that between them is, TeV-1; all are zero in the first and last two steps, and beyond the last offset
+        with information its column is repeated
     """
 
     log_low: float
@@ -71,7 +79,8 @@ class DispersionTables:
     @property
     def log_reach(self) -> Array:
         """Lowest and highest ln E_r of each true energy, (true energy, 2)."""
-        steps = [(first, first + values.shape[1] - 1) for first, values in zip(self.firsts, self.values, strict=True)]
+        pairs = zip(self.firsts, self.values, strict=True)
+        steps = [(first + _PADDING, first + values.shape[1] - 1 - _PADDING) for first, values in pairs]
         reach: Array = self.log_low + _STEP_LOG_ENERGY * np.array(steps, dtype=np.float64)
         return reach
 
@@ -79,17 +88,20 @@ class DispersionTables:
         """Return the places of events, (event,) each."""
         place = (log_energy - self.log_low) / _STEP_LOG_ENERGY
         row = place.astype(np.int64)
+        above = place - row
         found = np.searchsorted(self.offsets_deg, offset_deg, side="right") - 1
         segment = np.clip(found, 0, len(self.kinks_deg) - 1)
-        side = np.where(self.offsets_deg[segment] < self.kinks_deg[segment], 1.0, -1.0)
-        numbers = (
-            place - row,
-            offset_deg - self.offsets_deg[segment],
+        low, kink = self.offsets_deg[segment], self.kinks_deg[segment]
+        side = np.where(low < kink, 1.0, -1.0)
+        singles = (
+            np.stack((1.0 - above, above), axis=1),
+            1.0 - np.abs(2.0 * above - 1.0),
+            offset_deg - low,
             side,
-            side * (offset_deg - self.kinks_deg[segment]),
+            side * (offset_deg - kink),
         )
-        above, beyond, side_, past = (torch.from_numpy(part.astype(np.float32)) for part in numbers)
-        return Places(torch.from_numpy(row), above, torch.from_numpy(segment), beyond, side_, past)
+        weights, tent, *rest = (torch.from_numpy(part.astype(np.float32)) for part in singles)
+        return Places(torch.from_numpy(row), weights, tent, torch.from_numpy(segment), *rest)
 
     def evaluate(self, number: int, places: Places, shift_deg: Tensor, deviation_deg: Tensor) -> Tensor:
         """Return the mean of D over a Gaussian in offset.
@@ -98,28 +110,27 @@ class DispersionTables:
         ----------
         number : of the true energy
         places : of events
-        shift_deg, deviation_deg : (event, source), how much farther from the pointing light comes from on average
+        shift_deg, deviation_deg : (source, event), how much farther from the pointing light comes from on average
             than the event lies, and the standard deviation of that
 
         Returns
         -------
-        (event, source), TeV-1
+        (source, event), TeV-1
         """
         table = self.values[number]
         steps = table.shape[1]
-        row = places.row - self.firsts[number]
-        is_inside = (row >= 0) & (row < steps - 1)
-        at = places.segment * steps + row.clamp(0, steps - 2)
-        weights = torch.stack((1.0 - places.above, places.above), 1) * is_inside[:, None]
-        found = embedding_bag(torch.stack((at, at + 1), 1), table.view(-1, 4), per_sample_weights=weights, mode="sum")
-        value, slope, bend = (found[:, k, None] for k in range(3))
-        bulge = table.view(-1)[4 * at + 3] * (1.0 - (2.0 * places.above - 1.0).abs()) * is_inside
+        at = (places.row - self.firsts[number]).clamp_(0, steps - 2).add_(places.segment, alpha=steps)
+        pairs = at[:, None] + _PAIR
+        found = embedding_bag(pairs, table.view(-1, 4), per_sample_weights=places.weights, mode="sum")
+        value, slope, bend, _ = torch.from_numpy(np.ascontiguousarray(found.numpy().T))
+        value = value + torch.index_select(table.view(-1), 0, 4 * at + 3) * places.tent
         deviation = deviation_deg.clamp_min(_LEAST_DEG)
-        past = (places.past[:, None] + places.side[:, None] * shift_deg) / deviation
-        # mean of max(x, 0) over a unit Gaussian about z: pdf(z) + z cdf(z)
-        beyond = torch.exp(-0.5 * past * past) * (2.0 * np.pi) ** -0.5 + past * torch.special.ndtr(past)
-        density = value + bulge[:, None] + slope * (places.beyond[:, None] + shift_deg) + bend * deviation * beyond
-        return torch.clamp_min(density, 0.0)
+        past = (places.past + places.side * shift_deg).div_(deviation)
+        # Mean of max(x, 0) over a unit Gaussian about z: pdf(z) + z cdf(z). Numbers next to zero are slow, and nothing.
+        beyond = (past * past).clamp_max_(_FAR).mul_(-0.5).exp_().mul_((2.0 * np.pi) ** -0.5)
+        beyond.addcmul_(past, torch.special.ndtr(past))
+        density: Tensor = value + slope * (places.beyond + shift_deg)
+        return density.addcmul_(bend * deviation, beyond).clamp_min_(0.0)
 
     def largest(self, number: int, log_edges: Array) -> Array:
         """Return the largest D of a true energy within each interval between edges (n + 1,): (n, segment)."""
@@ -150,15 +161,15 @@ def make_dispersion_tables(
     middles = 0.5 * (offsets[1:] + offsets[:-1])
     nearest = kinks[np.abs(middles[:, None] - offsets[kinks]).argmin(axis=1)]
     filled = migration.filled_share(offsets)
-    firsts, values = [], []
+    firsts, lines = [], []
     for number, reach_tev in enumerate(columns.reach_tev):
         ends = np.clip(np.log(np.maximum(reach_tev, 1e-300)), *log_range)
         first, last = np.floor((ends - log_range[0]) / _STEP_LOG_ENERGY).astype(np.int64)
         half_steps = np.arange(2 * first, 2 * max(last, first) + 3)
         density = columns.between_nodes(number, np.exp(log_range[0] + 0.5 * _STEP_LOG_ENERGY * half_steps), offsets)
-        values.append(_make_lines(density, filled[number], offsets, nearest))
-        firsts.append(int(first))
-    return DispersionTables(log_range[0], offsets, offsets[nearest], tuple(firsts), tuple(values))
+        lines.append(_make_lines(density, filled[number], offsets, nearest))
+        firsts.append(int(first) - _PADDING)
+    return DispersionTables(log_range[0], offsets, offsets[nearest], tuple(firsts), tuple(lines))
 
 
 def _make_lines(density: Array, filled: Array, offsets_deg: Array, kinks: Numbers) -> Tensor:
@@ -173,7 +184,8 @@ def _make_lines(density: Array, filled: Array, offsets_deg: Array, kinks: Number
     slopes = np.diff(whole, axis=1) / np.diff(offsets_deg)
     bends = slopes[:, kinks] - slopes[:, kinks - 1]
     parts = np.stack((whole[:, :-1], slopes, bends, bulge[:, :-1]), axis=-1, dtype=np.float32)
-    return torch.from_numpy(np.ascontiguousarray(parts.transpose(1, 0, 2)))
+    padded = np.pad(parts.transpose(1, 0, 2), ((0, 0), (_PADDING, _PADDING), (0, 0)))
+    return torch.from_numpy(np.ascontiguousarray(padded))
 
 
 def _make_offsets(migration_deg: Array) -> Array:

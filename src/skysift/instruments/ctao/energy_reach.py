@@ -34,7 +34,7 @@ def find_reach(
     sigma_deg: Array,
     squares: Sequence[Numbers],
 ) -> Numbers:
-    """Return the intervals of ln E_r in which each true energy gives events that count, for any source, anywhere.
+    """Return the intervals of ln E_r in which each true energy gives events of each source that count, anywhere.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def find_reach(
 
     Returns
     -------
-    (true energy, 2), first interval and the one after the last; equal where there is none
+    (true energy, source, 2), first interval and the one after the last; both zero where there is none
     """
     strength = np.stack([tables.largest(number, log_edges) for number in range(len(expected))])
     ends = [np.searchsorted(tables.offsets_deg, (offset_deg[x].min(), offset_deg[x].max())) for x in squares]
@@ -57,12 +57,13 @@ def find_reach(
     counts /= np.maximum(counts.max(axis=(0, 1)), 1e-300)
     middles = np.array([offset_deg[pixels].mean() for pixels in squares])
     rings = _RING_DEG * (np.arange(int(offset_deg.max() / _RING_DEG) + 1) + 0.5)
-    is_bright: NDArray[np.bool_] = np.zeros((len(expected), len(log_edges) - 1), dtype=bool)
+    is_bright: NDArray[np.bool_] = np.zeros((*strength.shape[:2], expected.shape[2]), dtype=bool)
     for ring in rings:
         # The square and the ring have a width of their own.
         distance = (middles - ring) / np.hypot(sigma_deg, _RING_DEG)[:, None]
         light = np.matmul(peak, counts * np.exp(-0.5 * distance**2)[:, :, None])
         share = light / np.maximum(light.sum(axis=0), 1e-300)
-        is_bright |= (share > _NEGLIGIBLE).any(axis=2)
+        is_bright |= share > _NEGLIGIBLE
     first, last = is_bright.argmax(axis=1), is_bright.shape[1] - np.flip(is_bright, axis=1).argmax(axis=1)
-    return np.where(is_bright.any(axis=1, keepdims=True), np.stack((first, last), axis=1), 0)
+    is_any = np.any(is_bright, axis=1, keepdims=True).swapaxes(1, 2)
+    return np.where(is_any, np.stack((first, last), axis=2), 0)

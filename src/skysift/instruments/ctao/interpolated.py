@@ -30,6 +30,8 @@ _STEP_LOG_ENERGY, _ROWS = 0.1, 2**13
 _ENERGIES, _NODES = 4, 400_000
 #: A jump of the filled share of a true bin that calls for the direct sum, and within which part of the reach of light.
 _JUMP, _NEAR = 1e-3, 0.5
+#: Light below this, of one whose brightest true bin is one, is none.
+_NOTHING = 1e-30
 
 
 class _Events(NamedTuple):
@@ -43,13 +45,19 @@ class _Events(NamedTuple):
 
 
 class _Light(NamedTuple):
-    """Light of a true energy at some events, shift of its mean offset and deviation, (event, source) each."""
+    """Light of a true energy at some events, shift of its mean offset and deviation, (source, event) each."""
 
     number: int
     rows: slice
     light: Tensor
     shift: Tensor
     deviation: Tensor
+
+
+def _join(bounds: Numbers) -> tuple[int, int]:
+    """Return the range around those that are not empty, of (range, 2)."""
+    some = bounds[bounds[:, 1] > bounds[:, 0]]
+    return int(some[:, 0].min()), int(some[:, 1].max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,28 +97,38 @@ class InterpolatedDensities:
         (event, source), events per TeV and deg2, or (event, true energy); no row depends on the others, bit for bit
         """
         order, starts, events = self._sort(energy_tev, lon_deg, lat_deg)
-        densities = np.zeros((len(order), len(self.expected) if self.is_split else self.expected.shape[-1]))
+        densities = np.zeros((len(self.expected) if self.is_split else self.expected.shape[-1], len(order)))
         for first in range(0, len(self._reach), _ENERGIES):
             bounds = {n: starts[self._reach[n]] for n in range(first, min(first + _ENERGIES, len(self._reach)))}
-            ranges = {n: (int(start), int(end)) for n, (start, end) in bounds.items() if end > start}
+            ranges = {n: _join(own) for n, own in bounds.items() if (own[:, 1] > own[:, 0]).any()}
             jumps = {number: self._find_jumps(number, events, slice(*rows)) for number, rows in ranges.items()}
             for number, rows, light, shift, deviation in self._light(events, ranges):
                 table = self.response.kernel.tables.evaluate(number, events.places.take(rows), shift, deviation)
                 added, jump = (light * table).numpy(), jumps[number]
-                added[jump[(jump >= rows.start) & (jump < rows.stop)] - rows.start] = 0.0
-                self._place(densities, number)[rows] += added
+                added[:, jump[(jump >= rows.start) & (jump < rows.stop)] - rows.start] = 0.0
+                for source, (start, end) in enumerate(bounds[number]):
+                    low, high = max(start, rows.start), min(end, rows.stop)
+                    if high > low:
+                        own = added[source, low - rows.start : high - rows.start]
+                        self._place(densities, number)[source, low:high] += own
             for number, jump in jumps.items():
                 if jump.size:
-                    at = events.energy[jump], events.lon[jump], events.lat[jump]
-                    expected = self.expected[number] / self._scale
-                    self._place(densities, number)[jump] += energy_densities(self.response.kernel, number, expected, at)
-        answer = np.empty_like(densities)
-        answer[order] = densities * self._scale
+                    self._sum_directly(self._place(densities, number), number, events, jump, bounds[number])
+        answer = np.empty(densities.shape[::-1])
+        answer[order] = densities.T * self._scale
         return answer
 
+    def _sum_directly(self, densities: Array, number: int, events: _Events, rows: Numbers, bounds: Numbers) -> None:
+        """Add what a true energy gives some events, where it counts for a source (source, 2)."""
+        at = events.energy[rows], events.lon[rows], events.lat[rows]
+        found = energy_densities(self.response.kernel, number, self.expected[number] / self._scale, at)
+        for source, (start, end) in enumerate(bounds):
+            own = (rows >= start) & (rows < end)
+            densities[source, rows[own]] += found[own, source]
+
     def _place(self, densities: Array, number: int) -> Array:
-        """Return the columns that a true energy adds to."""
-        return densities[:, number : number + 1] if self.is_split else densities
+        """Return the rows that a true energy adds to."""
+        return densities[number : number + 1] if self.is_split else densities
 
     def _sort(self, energy_tev: Array, lon_deg: Array, lat_deg: Array) -> tuple[Numbers, Numbers, _Events]:
         """Return the order in which events are taken, the first one of each interval of energy, and the events."""
@@ -142,17 +160,18 @@ class InterpolatedDensities:
                     yield _Light(number, rows, *self._sum_light(number, events, rows))
                 else:
                     own = slice(rows.start - start, rows.stop - start)
-                    yield _Light(number, rows, *(column[own, number % _ENERGIES] for column in found))
+                    yield _Light(number, rows, *(part[number % _ENERGIES, :, own] for part in found))
 
     def _sum_light(self, number: int, events: _Events, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Return light, shift of its mean offset and deviation by the direct sum, (event, source) each."""
+        """Return light, shift of its mean offset and deviation by the direct sum, (source, event) each."""
         columns = with_moments(self._filled[number], self._offsets)
         sums = np.zeros((columns.shape[1], rows.stop - rows.start))
         for group, pixels, spread in self.response.kernel.windows.spread(number, events.lon[rows], events.lat[rows]):
             for column in range(len(sums)):
                 sums[column, group] = (spread * columns[pixels, column]).sum(axis=1)
-        light, mean, deviation = split_moments(sums.T, np.zeros(1), np.zeros(1))
-        shift = np.where(light > 0, mean - events.offset[rows, None], 0.0)
+        parts = np.split(sums, 3)
+        light, mean, deviation = split_moments(parts[0], parts[1], parts[2], 0.0, 0.0)
+        shift = np.where(light > _NOTHING, mean - events.offset[rows], 0.0)
         found = [torch.from_numpy(part.astype(np.float32)) for part in (light, shift, deviation)]
         return found[0], found[1], found[2]
 
@@ -212,7 +231,7 @@ class InterpolatedDensities:
             is_seen = kernel.windows.widest_deg > 0
             ends = np.searchsorted(self._log_edges, kernel.tables.log_reach, side="right") + np.array([-1, 0])
             reach: Numbers = np.clip(ends, 0, len(self._log_edges) - 1) * is_seen[:, None]
-            return reach
+            return reach[:, None]
         return find_reach(
             kernel.tables, self._log_edges, self._filled, self._offsets, kernel.windows.widest_deg, squares
         )

@@ -113,9 +113,9 @@ def look_up_point(
         first, end = np.searchsorted(log_energy, ends)
         if end <= first or not expected[number].any():
             continue
-        nothing = torch.zeros((int(end - first), 1))
+        nothing = torch.zeros((1, int(end - first)))
         density = kernel.tables.evaluate(number, places.take(slice(int(first), int(end))), nothing, nothing)
         whole = np.zeros(len(order))
-        whole[order[first:end]] = density.numpy()[:, 0]
+        whole[order[first:end]] = density.numpy()[0]
         own, spread = light.spread(number, order[first:end])
         yield number, light.rows[own], (whole[own] * spread)[:, None] * expected[number]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ __all__ = ["SmoothedMaps", "make_smoothed_maps", "split_moments", "with_moments"
 
 Array = NDArray[np.float64]
 Singles = NDArray[np.float32]
+Values = NDArray[Any]
 Spread = tuple[NDArray[np.int64], Singles]
 #: Distance of nodes in units of the narrowest sigma.
 _STEP = 0.5
@@ -27,7 +28,7 @@ _MARGIN = 8
 #: Light below this share of a source's brightest node is not told from none.
 _FLOOR = 1e-11
 #: Light below this is none.
-_NOTHING = 1e-250
+_NOTHING = 1e-30
 #: How many sigma light is followed.
 _REACH = 7.0
 #: Argument at which the error function is one.
@@ -42,7 +43,7 @@ class SmoothedMaps:
     ----------
     low_deg : longitude and latitude of the first node
     step_deg : distances of nodes along both
-    width : nodes along longitude
+    height : nodes along latitude, which follow each other
     coefficients : (node, true energy x 3 x source), of ln(light / peak + floor), of the mean offset less that of the
         node, deg, and of the deviation, deg
     peaks : (true energy, source), deg-2
@@ -50,29 +51,32 @@ class SmoothedMaps:
 
     low_deg: tuple[float, float]
     step_deg: tuple[float, float]
-    width: int
+    height: int
     coefficients: Tensor
     peaks: Tensor
 
     def evaluate(self, lon_deg: Array, lat_deg: Array) -> tuple[Tensor, Tensor, Tensor]:
-        """Return light, deg-2, shift of its mean offset and deviation, deg, each (event, true energy, source)."""
+        """Return light, deg-2, shift of its mean offset and deviation, deg, each (true energy, source, event)."""
         column, along = _place_in_spline((lon_deg - self.low_deg[0]) / self.step_deg[0])
         row, across = _place_in_spline((lat_deg - self.low_deg[1]) / self.step_deg[1])
-        neighbours = torch.arange(4)
-        nodes = (row * self.width + column)[:, None] + (neighbours[:, None] * self.width + neighbours).view(1, 16)
-        weights = (across[:, :, None] * along[:, None, :]).view(-1, 16)
-        found = embedding_bag(nodes, self.coefficients, per_sample_weights=weights, mode="sum")
-        light, shift, deviation = found.view(len(found), len(self.peaks), 3, -1).unbind(2)
-        return (torch.exp(light) - _FLOOR).clamp_min(0.0) * self.peaks, shift, deviation
+        nodes = (column * self.height + row)[:, None] + (np.arange(4)[:, None] * self.height + np.arange(4)).ravel()
+        # One event after the other in memory, as the look-up wants it; all others have one number after the other.
+        weights = np.ascontiguousarray((along[:, None] * across).reshape(16, -1).T)
+        found = embedding_bag(
+            torch.from_numpy(nodes), self.coefficients, per_sample_weights=torch.from_numpy(weights), mode="sum"
+        )
+        channels = torch.from_numpy(np.ascontiguousarray(found.numpy().T))
+        light, shift, deviation = channels.view(len(self.peaks), 3, -1, len(nodes)).unbind(1)
+        return torch.exp(light).sub_(_FLOOR).clamp_min_(0.0) * self.peaks[:, :, None], shift, deviation
 
 
-def _place_in_spline(place: Array) -> tuple[Tensor, Tensor]:
-    """Return the first of four nodes (event,) and the weights of all (event, 4)."""
+def _place_in_spline(place: Array) -> tuple[NDArray[np.int64], Singles]:
+    """Return the first of four nodes (event,) and the weights of all (4, event)."""
     cell = place.astype(np.int64)
-    x = torch.from_numpy((place - cell).astype(np.float32))
-    y = 1.0 - x
-    middle = 2.0 / 3.0 - 0.5 * x * x * (1.0 + y), 2.0 / 3.0 - 0.5 * y * y * (1.0 + x)
-    return torch.from_numpy(cell - 1), torch.stack((y * y * y / 6.0, *middle, x * x * x / 6.0), 1)
+    x = (place - cell).astype(np.float32)
+    y = 1 - x
+    weights = (y * y * y / 6, 2 / 3 - 0.5 * x * x * (1 + y), 2 / 3 - 0.5 * y * y * (1 + x), x * x * x / 6)
+    return cell - 1, np.stack(weights)
 
 
 def make_smoothed_maps(
@@ -92,8 +96,6 @@ def make_smoothed_maps(
     -------
     the maps over the reconstructed region
     """
-    from scipy.ndimage import spline_filter1d
-
     psf = response.factors.psf
     is_lit = psf.weights[numbers] > 0
     if not is_lit.any():
@@ -102,18 +104,41 @@ def make_smoothed_maps(
     if len(lon) * len(lat) > most_nodes:
         return None
     sources = expected.shape[-1]
-    here = response.pointing.offset_deg(lon, lat[:, None])[:, :, None]
-    channels, peaks = np.empty((len(lat), len(lon), len(numbers), 3, sources)), np.empty((len(numbers), sources))
+    here = response.pointing.offset_deg(lon, lat[:, None])[:, None].astype(np.float32)
+    channels = np.empty((len(lon), len(lat), len(numbers), 3 * sources), dtype=np.float32)
+    peaks = np.empty((len(numbers), sources))
     for place, number in enumerate(numbers):
         sums = _smooth(response, number, with_moments(expected[number], offset_deg), (lon, lat))
-        peaks[place] = np.maximum(sums[:, :, :sources].max(axis=(0, 1)), 1e-280)
-        light, mean, deviation = split_moments(sums / np.tile(peaks[place], 3), np.full(sources, _FLOOR), here)
-        channels[:, :, place] = np.stack((np.log(light), mean - here, deviation), axis=2)
-    for axis in (0, 1):
-        channels = spline_filter1d(channels, 3, axis=axis, mode="mirror")
-    coefficients = torch.from_numpy(channels.reshape(len(lat) * len(lon), -1).astype(np.float32))
+        peaks[place] = np.maximum(sums[:, :sources].max(axis=(0, 2)), 1e-30)
+        parts = np.split(sums / np.tile(peaks[place], 3).astype(np.float32)[:, None], 3, axis=1)
+        light, mean, deviation = split_moments(parts[0], parts[1], parts[2], _FLOOR, here)
+        splines = _filter(np.concatenate((np.log(light), mean - here, deviation), axis=1))
+        channels[:, :, place] = splines.transpose(2, 0, 1)
+    coefficients = torch.from_numpy(_filter(channels).reshape(len(lon) * len(lat), -1))
     steps = lon[1] - lon[0], lat[1] - lat[0]
-    return SmoothedMaps((lon[0], lat[0]), steps, len(lon), coefficients, torch.from_numpy(peaks.astype(np.float32)))
+    return SmoothedMaps((lon[0], lat[0]), steps, len(lat), coefficients, torch.from_numpy(peaks.astype(np.float32)))
+
+
+def _filter(rows: Singles) -> Singles:
+    r"""Return coefficients of cubic splines through values along the first axis, in their place.
+
+    Two recursions, forth and back, with the pole :math:`\sqrt 3 - 2`; mirrored at both ends.
+
+    References
+    ----------
+    Unser, Aldroubi & Eden (1993), IEEE Transactions on Signal Processing 41, 834, box 2
+    """
+    pole = np.float32(3.0**0.5 - 2.0)
+    rows *= np.float32(6.0)
+    few = min(_MARGIN + 4, len(rows))
+    rows[0] = np.tensordot(pole ** np.arange(few, dtype=np.float32), rows[:few], axes=1)
+    for number in range(1, len(rows)):
+        rows[number] += pole * rows[number - 1]
+    rows[-1] = pole / (pole * pole - 1) * (pole * rows[-2] + rows[-1])
+    for number in range(len(rows) - 2, -1, -1):
+        np.subtract(rows[number + 1], rows[number], out=rows[number])
+        rows[number] *= pole
+    return rows
 
 
 def with_moments(expected: Array, offset_deg: Array) -> Array:
@@ -122,20 +147,21 @@ def with_moments(expected: Array, offset_deg: Array) -> Array:
     return np.concatenate((expected, expected * offset, expected * offset**2), axis=1)
 
 
-def split_moments(sums: Array, floor: Array, here_deg: Array) -> tuple[Array, Array, Array]:
-    """Return light, mean and deviation of the offset, each (..., source), from sums (..., 3 sources).
+def split_moments(
+    light: Values, first: Values, second: Values, floor: float, here_deg: Values | float
+) -> tuple[Values, Values, Values]:
+    """Return light, mean and deviation of the offset from its sums with moments.
 
     Parameters
     ----------
-    sums : of `with_moments`, weighted
-    floor : (source,), light added everywhere, from the offset ``here_deg`` (..., 1)
+    light, first, second : (...), sums of `with_moments`
+    floor : light added everywhere, from the offset ``here_deg``
     """
-    sources = sums.shape[-1] // 3
-    light = sums[..., :sources] + floor
-    inverse = 1.0 / np.where(light > _NOTHING, light, np.inf)
-    mean = (sums[..., sources : 2 * sources] + floor * here_deg) * inverse
-    variance = (sums[..., 2 * sources :] + floor * here_deg**2) * inverse - mean**2
-    return light, mean, np.sqrt(np.maximum(variance, 0.0))
+    light = light + floor
+    inverse = 1 / np.where(light > _NOTHING, light, np.inf)
+    mean = (first + floor * here_deg) * inverse
+    variance = (second + floor * here_deg**2) * inverse - mean**2
+    return light, mean.astype(light.dtype), np.sqrt(np.maximum(variance, 0)).astype(light.dtype)
 
 
 def _make_nodes(response: Response, step_deg: float) -> tuple[Array, Array]:
@@ -150,8 +176,8 @@ def _make_nodes(response: Response, step_deg: float) -> tuple[Array, Array]:
     return axes[0], axes[1]
 
 
-def _smooth(response: Response, number: int, values: Array, nodes: tuple[Array, Array]) -> Array:
-    """Return the PSF of every true pixel at every node times values (pixel, column), summed: (row, column, value)."""
+def _smooth(response: Response, number: int, values: Array, nodes: tuple[Array, Array]) -> Singles:
+    """Return the PSF of every true pixel at every node times values (pixel, value), summed: (row, value, column)."""
     grid, psf = response.true.grid, response.factors.psf
     lon, lat = nodes
     smoothed = np.zeros((len(lat), values.shape[1], len(lon)), dtype=np.float32)
@@ -166,12 +192,14 @@ def _smooth(response: Response, number: int, values: Array, nodes: tuple[Array, 
         light = (values[lit] * weight[lit, None]).astype(np.float32)
         along = _spread(lon, west, np.diff(grid.lon_edges_deg)[column], sigma / cosine)
         across = _spread(lat, grid.lat_edges_deg[row], np.diff(grid.lat_edges_deg)[row], sigma)
-        starts = np.flatnonzero(np.diff(row, prepend=-1))
-        for part in np.split(np.arange(lit.size), starts[1:]):
+        # Pixels of half a row at a time: a whole one reaches so many nodes that most products are zero.
+        piece = row * 2 + (2 * column >= grid.shape[1])
+        for part in np.split(np.arange(lit.size), np.flatnonzero(np.diff(piece)) + 1):
             sides = [(first[part], density[part]) for first, density in (along, across)]
             _add_row(smoothed, sides[0], sides[1], light[part])
     # Densities are per longitude so far, and then per solid angle.
-    return smoothed.transpose(0, 2, 1) / np.cos(np.radians(lat))[:, None, None]
+    smoothed /= np.cos(np.radians(lat)).astype(np.float32)[:, None, None]
+    return smoothed
 
 
 def _spread(nodes: Array, low: Array, width: Array, sigma: Array) -> Spread:
@@ -210,5 +238,5 @@ def _align(first: NDArray[np.int64], density: Singles, size: int) -> tuple[int, 
     count = density.shape[1]
     start = int(first.min())
     common = np.zeros((len(first), int(first.max()) - start + count), dtype=np.float32)
-    np.put_along_axis(common, (first - start)[:, None] + np.arange(count), density, axis=1)
+    common[np.arange(len(first))[:, None], (first - start)[:, None] + np.arange(count)] = density
     return max(start, 0), common[:, max(-start, 0) : max(size - start, 0)]

@@ -16,7 +16,7 @@ from skysift.errors import InputError
 from skysift.instruments.ctao.digest import digest_light, digest_observation
 from skysift.instruments.ctao.event_list import read_events
 from skysift.instruments.ctao.event_observation import read_event_observation
-from skysift.models.events.columns import Column, Rows, marginalise
+from skysift.models.events.columns import Column, Rows, kind_of, marginalise, marginalise_together
 from skysift.models.events.marginals import Marginals, read_marginals, write_marginals
 from skysift.models.events.possible import check_possible
 from skysift.steps.events.sources import open_responses, read_responses
@@ -101,6 +101,12 @@ def marginalise_events(
     digests = _digest_inputs(settings, looked_at, data, responses)
     columns = {} if earlier is None else _find_known(earlier, chunk, rows, digests)
     found = len(columns)
+    known = {
+        name: looked_at.lights[name]
+        for name, component in settings.sources.items()
+        if name not in columns and component.sky is not None and kind_of(component) == "fixed"
+    }
+    columns |= marginalise_together(known, rows, looked_at, responses)
     for name, component in settings.sources.items():
         if name not in columns:
             light = looked_at.lights.get(name)
