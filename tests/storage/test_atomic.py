@@ -111,3 +111,26 @@ def test_folder_is_synced_after_the_rename(tmp_path, monkeypatch):
     write_text(out, "x")
     assert [name.split(".part-")[0] for name, _ in synced] == ["a.txt", tmp_path.name]
     assert [is_there for _, is_there in synced] == [False, True]
+
+
+def test_the_probe_of_a_killed_writer_is_swept_and_that_of_a_living_one_stays(tmp_path):
+    import os
+    import platform
+    import subprocess
+    import sys
+
+    from skysift.storage.atomic import check_writable, sweep_parts
+
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom skysift.storage import atomic\n"
+        "Path.unlink = lambda *a, **k: os.kill(os.getpid(), 9)\natomic.check_writable(Path(sys.argv[1]))\n"
+    )
+    out = tmp_path / "result.h5"
+    assert subprocess.run([sys.executable, "-c", code, str(out)], check=False).returncode == -9
+    living = tmp_path / f".writable-{platform.node()}-{os.getppid()}"
+    living.touch()
+    assert len(list(tmp_path.iterdir())) == 2
+    swept = sweep_parts(out)
+    assert len(swept) == 1
+    assert list(tmp_path.iterdir()) == [living]
+    check_writable(out)

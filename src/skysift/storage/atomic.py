@@ -18,6 +18,7 @@ from skysift.errors import InputError, SkysiftError
 __all__ = ["check_writable", "full_disk_error", "is_full_disk", "refuse_escape", "replace_when_done", "sweep_parts"]
 
 #: A part written on another machine counts as abandoned after a day without a change.
+PROBE = ".writable"
 _FOREIGN_PART_AGE_S = 86400.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -37,10 +38,11 @@ def _is_running(pid: int) -> bool:
 
 
 def sweep_parts(out: Path) -> list[Path]:
-    """Remove the parts of ``out`` whose writers are gone and return them."""
+    """Remove the parts of ``out`` whose writers are gone, and their probes of its folder, and return them."""
     swept = []
-    pattern = re.compile(re.escape(out.name) + r"\.part-(.+)-(\d+)")
-    for part in sorted(out.parent.glob(f"{_glob_escape(out.name)}.part-*")):
+    pattern = re.compile(rf"(?:{re.escape(out.name)}\.part|{re.escape(PROBE)})-(.+)-(\d+)")
+    left = [*out.parent.glob(f"{_glob_escape(out.name)}.part-*"), *out.parent.glob(f"{PROBE}-*")]
+    for part in sorted(left):
         found = pattern.fullmatch(part.name)
         if found is None:
             continue
@@ -132,7 +134,7 @@ def check_writable(path: str | Path) -> None:
         folder = folder.parent
     if not folder.is_dir():
         raise InputError(out, "output", f"{folder} is a {_kind(folder)}", "a folder", "choose another place")
-    probe = folder / f".writable-{_host()}-{os.getpid()}"
+    probe = folder / f"{PROBE}-{_host()}-{os.getpid()}"
     try:
         probe.touch(exist_ok=True)
         probe.unlink()
