@@ -1,7 +1,10 @@
 """Fits that are stopped by signals, and go on: exit codes, what is said, and the same posterior to the last bit."""
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -261,3 +264,44 @@ def test_handlers_are_given_back(tmp_path):
         fail()
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)] == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+# ---------------------------------------------------------------- processes
+
+
+@pytest.mark.slow
+def test_46_47_processes_killed_and_stopped_for_real(run, tmp_path):
+    """The command itself: killed at random moments, stopped once by SIGTERM, then left alone."""
+    out = tmp_path / "results" / "small" / "fits" / "chains" / "simulated-000.nc"
+    command = [sys.executable, "-m", "skysift.cli", *(str(word) for word in words(run, "chains", out))]
+    environment = {**os.environ, "SKYSIFT_CHECKPOINT_EVERY": "0"}
+    random, folder = np.random.default_rng(1), checkpoint_folder(out)
+
+    def generations():
+        # one may be renamed while we look
+        times = {}
+        for name in ("state.h5", "state.h5.bak"):
+            with contextlib.suppress(FileNotFoundError):
+                times[name] = (folder / name).stat().st_mtime_ns
+        return times
+
+    def begin():
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+
+    for number in (*[signal.SIGKILL] * 5, signal.SIGTERM):
+        before = generations()
+        process = begin()
+        while process.poll() is None and generations() == before:
+            time.sleep(0.002)
+        time.sleep(float(random.uniform(0.0, 0.1)))
+        process.send_signal(number)
+        said = process.communicate()[1]
+        assert process.returncode == (75 if number == signal.SIGTERM else -signal.SIGKILL), said
+        assert not out.exists()
+        assert ("going on from the checkpoint" in said) == bool(before)
+    process = begin()
+    assert "going on from the checkpoint" in process.communicate()[1]
+    assert process.returncode == 0
+    assert same_draws(run.fit("chains"), out)
+    assert sorted(path.name for path in out.parent.iterdir()) == [out.name], "nothing half-written"
+    assert not folder.parent.exists()
