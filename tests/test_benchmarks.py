@@ -42,6 +42,16 @@ def test_numbers_are_measured_stored_and_compared(repository, tmp_path):
     assert len(path.read_text().splitlines()) == 1
 
 
+def test_events_are_timed_with_or_without_the_data(repository, tmp_path):
+    path = tmp_path / "history.jsonl"
+    command = [sys.executable, repository / "benchmarks" / "run.py", "--quick", "--only", "events_fold"]
+    done = subprocess.run([*command, "--history", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    names = json.loads(path.read_text())["numbers"]
+    assert {name.split(" ", 2)[2] for name in names} == {"build and fold cost", "fold cost"}
+    assert {name.split()[1] for name in names} <= {"prod5", "analytic"}
+
+
 def test_what_is_worse(history):
     assert history.compare(NUMBERS, NUMBERS) == []
     for name, fine, worse in (
@@ -59,6 +69,8 @@ def test_limits_hold_without_a_stored_line(history):
     assert history.exceed(NUMBERS) == []
     assert len(history.exceed({"gradient pixels exponent": 1.2, "whole sky nside 128 peak_gb": 2.1})) == 2
     assert len(history.exceed({"gradient pixels exponent": float("nan")})) == 1
+    seconds = {"events prod5 coarse end to end cost": 9.0, "events prod5 unbinned hundred thousand cost": 1.1}
+    assert len(history.exceed({name: value * history.SECOND for name, value in seconds.items()})) == 1
 
 
 def test_only_lines_of_the_same_sky_and_size_are_compared(history, tmp_path):

@@ -1,5 +1,7 @@
 """Densities at events: the direct sum against the slow one, the quick scheme against the direct sum, chunks."""
 
+import gc
+import weakref
 from itertools import pairwise
 
 import numpy as np
@@ -159,6 +161,21 @@ def test_chunks_change_no_bit(field, seed, scheme, number):
         bounds = np.sort(np.concatenate(([0, 1, number], rng.integers(0, number, chunks - 2))))
         parts = [evaluate(*(x[first:end] for x in events)) for first, end in list(pairwise(bounds))[::-1]]
         assert np.array_equal(np.concatenate(parts[::-1]), whole)
+
+
+def test_a_response_is_gone_with_its_last_user(small, seed):
+    """With all the tables made for it: a process that takes many chunks does not grow."""
+    irf, true, seen, sources = small
+    response = Response.build(irf, true, seen, POINTING)
+    gc.collect()
+    gc.disable()
+    try:
+        response.densities_at(*draw_events(seen, 5, seed), sources)
+        alive = weakref.ref(response), weakref.ref(response.kernel)
+        del response
+        assert [reference() for reference in alive] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_events_of_nothing_have_no_density(field):

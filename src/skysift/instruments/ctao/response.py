@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -213,7 +214,8 @@ class Response:
         """The response at events, built when first needed."""
         from skysift.instruments.ctao.event_kernel import EventKernel
 
-        return EventKernel(self)
+        # Both would keep each other, and tables of 0.1 GB, long after the last use.
+        return EventKernel(cast("Response", weakref.proxy(self)))
 
     def densities_at(
         self,
