@@ -1,36 +1,19 @@
-"""Faults of checkpoints (rows 36, 38, 39, 41 to 43 and 56): the generation before, a fresh start, or a clean error."""
+"""Faults of checkpoints (rows 36, 41 to 43 and 56): the generation before, a fresh start, or a clean error."""
 
-import errno
 import os
 import pickle
-import signal
-import time
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from tests.faults.small_checkpoints import NOW, content, keep, names
 
-from skysift.errors import ResumeError, SkysiftError
-from skysift.storage import checkpoints, writer
-from skysift.storage.checkpoints import Identity, read_checkpoint, remove_checkpoint, write_checkpoint
+from skysift.errors import ResumeError
+from skysift.storage.checkpoints import read_checkpoint, write_checkpoint
 from skysift.storage.hdf5 import Dataset, write
 from skysift.storage.seal import SEAL_BYTES, add_seal
-
-NOW = Identity({"data.h5": "d" * 64, "observation.h5": "0" * 64}, "c" * 64, "f" * 16, {"torch": "2.13", "numpy": "2.4"})
-
-
-def content(number, size=1000):
-    """What generation ``number`` holds."""
-    draws = np.random.default_rng(number).normal(size=size)
-    random = np.arange(5056, dtype=np.uint8)
-    tree = {"state": {"step": number, "z": {"#": 0}, "generator": {"#": 1}, "gain": float("inf")}, "done": False}
-    return {"0-map": ({"state": 1, "done": True}, []), "1-hmc": (tree, [draws, random])}
-
-
-def keep(folder, number, size=1000, identity=NOW):
-    write_checkpoint(folder, identity, content(number, size), ("1-hmc", number), {"cpu_s": 1.5})
 
 
 @pytest.fixture
@@ -40,10 +23,6 @@ def folder(tmp_path):
     keep(place, 1)
     keep(place, 2)
     return place
-
-
-def names(place):
-    return sorted(path.name for path in place.iterdir())
 
 
 def test_the_newest_generation_comes_back(folder):
@@ -254,132 +233,3 @@ def test_42_other_libraries_start_afresh(folder):
     assert "torch 2.13 in the checkpoint, 2.14 now" in warning
     assert "numpy" not in warning
     assert not folder.exists()
-
-
-# ---------------------------------------------------------------- rows 38 and 39: killed or out of room while writing
-
-
-@pytest.mark.parametrize("allowed", [0, 1, 1000, 20_000, 60_000])
-def test_39_full_disk_leaves_both_generations(folder, allowed, monkeypatch):
-    real = writer._ErrorKeepingStream
-    room = [allowed]
-
-    class Full:
-        def __init__(self, raw):
-            self._raw = raw
-
-        def write(self, data):
-            room[0] -= len(data)
-            if room[0] < 0:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return self._raw.write(data)
-
-        def __getattr__(self, name):
-            return getattr(self._raw, name)
-
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr(writer, "_ErrorKeepingStream", lambda raw: real(Full(raw)))
-    with pytest.raises(SkysiftError, match="no room to write"):
-        keep(folder, 3, size=100_000)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-@pytest.mark.parametrize(
-    ("owner", "name", "step"),
-    [
-        (writer, "add_seal", 2),
-        (checkpoints, "check_seal", 2),
-        (checkpoints.Path, "replace", 2),
-        (checkpoints.os, "fsync", 2),
-    ],
-)
-def test_38_killed_at_any_stage_of_writing(folder, owner, name, step, monkeypatch):
-    """Whatever was reached, there is a whole generation to go on from, and no warning where none is damaged."""
-    real, calls = getattr(owner, name), []
-    for stage in range(6):
-
-        def dying(*arguments, stage=stage):
-            calls.append(1)
-            if len(calls) > stage:
-                raise Killed
-            return real(*arguments)
-
-        calls.clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(owner, name, dying)
-            try:
-                keep(folder, step + 1)
-            except Killed:
-                found = read_checkpoint(folder, NOW)
-                assert found.step in (step, step + 1)
-                assert not found.warnings
-        step = read_checkpoint(folder, NOW).step
-    keep(folder, 99)
-    assert names(folder) == ["state.h5", "state.h5.bak"]
-
-
-SIZE = 20_000
-
-
-def write_for_ever(folder, first):
-    for number in range(first, first + 10_000):
-        keep(folder, number, SIZE)
-
-
-def test_38_sigkill_at_random_moments_of_writing(tmp_path):
-    """A process that only writes is killed forty times: a whole generation is always there, none older than before."""
-    random, last = np.random.default_rng(5), 0
-    folder = tmp_path / "checkpoints"
-    for _ in range(40):
-        child = os.fork()
-        if not child:
-            write_for_ever(folder, last + 1)
-            os._exit(0)
-        time.sleep(float(random.uniform(0.002, 0.15)))
-        os.kill(child, signal.SIGKILL)
-        assert os.waitpid(child, 0)[1] == signal.SIGKILL
-        found = read_checkpoint(folder, NOW) if folder.exists() else None
-        if found is not None and found.content:
-            assert not found.warnings
-            assert found.step >= last
-            np.testing.assert_array_equal(found.content["1-hmc"][1][0], content(found.step, SIZE)["1-hmc"][1][0])
-            last = found.step
-    assert last > 3, "hardly anything was written: the test is blind"
-    assert len(names(folder)) <= 4
-    keep(folder, last + 1)
-    assert names(folder) == ["state.h5", "state.h5.bak"], "parts of killed writers are swept"
-
-
-def test_a_result_on_disk_needs_no_checkpoint(folder):
-    other = folder.parent.parent / "iaf" / "observed"
-    keep(other, 1)
-    (folder / "state.new.h5.part-host-1").write_bytes(b"x")
-    remove_checkpoint(folder)
-    assert not folder.parent.exists()
-    assert other.is_dir()
-    remove_checkpoint(other)
-    assert not other.parents[1].exists()
-    assert other.parents[2].exists(), "the run itself stays"
-    remove_checkpoint(other)
-
-
-def test_nothing_is_unpickled(repository):
-    """No module reads what could be code: by name, in any spelling."""
-    words = (
-        "pickle", "torch.load", "torch.save", "ParamStore", "get_param_store", "dill", "joblib", "allow_pickle=True",
-        "weights_only", "shelve", "marshal", "eval(", "exec(",
-    )  # fmt: skip
-    harmless = ("allow_pickle=False", ".eval(", "_eval(")
-    seen = 0
-    for path in sorted((repository / "src").rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        for allowed in harmless:
-            text = text.replace(allowed, "")
-        code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-        seen += 1
-        assert not [word for word in words if word in code], path
-    assert seen > 100
