@@ -154,13 +154,18 @@ def test_a_missing_chunk_is_named(run, tmp_path, small_blocks, capsys):
 def computed(monkeypatch):
     """Sources whose column was computed."""
     names = []
-    true = marginalise.marginalise
+    one, together = marginalise.marginalise, marginalise.marginalise_together
 
-    def count(component, *arguments):
+    def count_one(component, *arguments):
         names.append(component.sky or component.instrument)
-        return true(component, *arguments)
+        return one(component, *arguments)
 
-    monkeypatch.setattr(marginalise, "marginalise", count)
+    def count_together(lights, *arguments):
+        names.extend(lights)
+        return together(lights, *arguments)
+
+    monkeypatch.setattr(marginalise, "marginalise", count_one)
+    monkeypatch.setattr(marginalise, "marginalise_together", count_together)
     return names
 
 
@@ -179,7 +184,7 @@ def test_a_new_source_computes_one_column_only(run, whole, tmp_path, repository,
     assert len(computed) == 4
     computed.clear()
     marginalise.run(other.slice("marginalise"), other.observation, other.responses, run.simulate(), "0/1", out)
-    assert computed == ["point"]
+    assert computed == ["star"]
     grown = read_marginals(out)
     assert set(grown.columns) == {*whole.columns, "star"}
     for name, column in whole.columns.items():

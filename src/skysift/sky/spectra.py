@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -36,6 +37,14 @@ class Spectrum(Protocol):
         """Return the flux (batch, K) in cm-2 s-1 within bins of edges (K + 1,) in TeV."""
 
 
+@cache
+def _make_rule() -> tuple[Tensor, ...]:
+    """Return points and weights between -1 and 1."""
+    import numpy as np
+
+    return tuple(torch.as_tensor(part, dtype=torch.float64) for part in np.polynomial.legendre.leggauss(_NODES))
+
+
 def integrate_log(density: Callable[[Tensor], Tensor], low_tev: Tensor, high_tev: Tensor) -> Tensor:
     r"""Return integrals over bins by Gauss-Legendre rules in the logarithm of the energy.
 
@@ -52,11 +61,9 @@ def integrate_log(density: Callable[[Tensor], Tensor], low_tev: Tensor, high_tev
     -------
     (..., K), density times TeV
     """
-    import numpy as np
-
     start, width = low_tev.log(), (high_tev / low_tev).log()
     pieces = max(1, math.ceil(float(width.detach().max()) / _WIDEST))
-    points, shares = (torch.as_tensor(part, dtype=torch.float64) for part in np.polynomial.legendre.leggauss(_NODES))
+    points, shares = _make_rule()
     places = ((torch.arange(pieces, dtype=torch.float64)[:, None] + 0.5 * (1 + points)) / pieces).reshape(-1)
     energy = (start[:, None] + width[:, None] * places).exp()
     values = density(energy.reshape(-1))

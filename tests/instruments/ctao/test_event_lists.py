@@ -14,6 +14,7 @@ from tests.instruments.ctao.small_field import (
 )
 
 from skysift.errors import InputError
+from skysift.instruments.ctao import simulation
 from skysift.instruments.ctao.event_list import read_events, write_events
 from skysift.instruments.ctao.event_observation import read_event_observation, write_event_observation
 from skysift.instruments.ctao.simulation import Numbers, simulate_events
@@ -119,6 +120,25 @@ def test_a_component_does_not_depend_on_the_others(seed):
     assert np.array_equal(of(whole, "point"), of(alone, "point"))
     other = simulate(COUNTS, seed, names=("another",))
     assert not np.array_equal(of(whole, "point"), of(other, "point"))
+
+
+@pytest.mark.parametrize("is_physical", [False, True])
+def test_the_list_does_not_depend_on_the_block_in_which_events_are_drawn(seed, monkeypatch, is_physical):
+    values = {"disc": 1.0, "background": 0.005, "point": 0.3} if is_physical else COUNTS
+    observation = make_observation(TWO)
+    whole = simulate(values, seed, observation=observation, is_physical=is_physical)
+    for block in (41, 130):
+        monkeypatch.setattr(simulation, "BLOCK", block)
+        events = simulate(values, seed, observation=observation, is_physical=is_physical)
+        assert len(events) > 2 * block
+        assert events.outside == whole.outside
+        for column in (*COLUMNS, "pointing", "component"):
+            assert np.array_equal(getattr(events, column), getattr(whole, column), equal_nan=True)
+
+
+def test_a_longer_list_begins_as_the_shorter_one(seed):
+    few, many = (simulate({"disc": count}, seed, parts=("disc",)) for count in (100, 250))
+    assert np.isin(few.energy, many.energy).all()
 
 
 def test_the_same_list_every_time(seed):

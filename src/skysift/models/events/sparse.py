@@ -16,18 +16,19 @@ __all__ = ["SparseMatrix"]
 
 
 class SparseMatrix:
-    """A sparse matrix beside its transpose, so that a gradient costs as much as a value.
+    """A sparse matrix, kept by columns: both it and its transpose are read from end to end.
 
     Parameters
     ----------
-    matrix : (n, columns), CSR
+    matrix : (n, columns)
     device : where tensors live; on the processor it is the library of sparse matrices that multiplies
     """
 
     def __init__(self, matrix: csr_array, device: str = "cpu") -> None:
-        both: tuple[Any, Any] = _shorten(matrix), _shorten(matrix.T.tocsr())
-        self.matrix: Any = both[0] if device == "cpu" else _place(both[0], device)
-        self.transpose: Any = both[1] if device == "cpu" else _place(both[1], device)
+        by_columns: Any = _shorten(matrix.T.tocsr())
+        on_device = device != "cpu"
+        self.transpose: Any = _place(by_columns, device) if on_device else by_columns
+        self.matrix: Any = _place(_shorten(matrix.tocsr()), device) if on_device else by_columns.T
         self.shape = matrix.shape
 
     def multiply(self, flux: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ CM_PER_KPC = 3.0856775814913673e21
 DEPTH_KPC = 200.0
 """How far from the Sun the integrals go, kpc."""
 
-_NODES = 64
+_RULE = tuple(torch.as_tensor(part, dtype=torch.float64) for part in np.polynomial.legendre.leggauss(64))
+"""Points and weights along each piece of a line."""
 
 
 def integrate_sight(
@@ -61,7 +62,7 @@ def integrate_sight(
         # Lines that pass outside the core get an empty piece.
         inside = torch.acosh((lift(profile.core_kpc, 2) / impact).clamp(min=1 + 1e-12))
         breaks = [-inside, breaks[0], inside]
-    points, parts = (torch.as_tensor(part, dtype=torch.float64) for part in np.polynomial.legendre.leggauss(_NODES))
+    points, parts = _RULE
     pieces, low = [], start
     for stop in [*breaks, end]:
         high = torch.minimum(torch.maximum(stop, low), end)
