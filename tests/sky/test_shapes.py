@@ -6,7 +6,7 @@ from scipy.stats import chi2
 
 from skysift.errors import InputError
 from skysift.geometry.grids import LonLatGrid
-from skysift.sky.shapes import Disk, Gaussian, Point, Ring, Shell
+from skysift.sky.shapes import Disk, Gaussian, Point, Ring, Shell, place_on_sphere
 
 GRID = LonLatGrid.from_step(-3.2, 3.2, -3.2, 3.2, 0.4)
 SHAPES = {
@@ -55,12 +55,21 @@ def test_pixels_integrate_the_density(name):
     np.testing.assert_allclose(shares, midpoint, atol=limit * shares.max())
 
 
+def draw(shape, count, seed, beyond_deg=0.0):
+    """Longitudes and latitudes (count,) that the sphere keeps."""
+    generator, kept = np.random.default_rng(seed), np.zeros((2, 0))
+    while kept.shape[1] < count:
+        lon, lat, likely = place_on_sphere(shape, generator.random((3, count)), beyond_deg)
+        kept = np.append(kept, np.stack((lon, lat))[:, generator.random(count) < likely], axis=1)
+    return kept[:, :count]
+
+
 @pytest.mark.statistics
 @pytest.mark.parametrize("name", SHAPES)
 def test_drawn_positions_fill_pixels(name, seed):
     """Chi-square over pixels with ten or more expected: false failures below 1e-6 in all; a shifted map must fail."""
     shape, count = SHAPES[name], 100_000
-    pixels = GRID.find(*shape.draw(count, np.random.default_rng(seed)))
+    pixels = GRID.find(*draw(shape, count, seed))
     counts = np.bincount(pixels[pixels >= 0], minlength=GRID.size)
     shares = shape.integrate(GRID)
 
@@ -84,10 +93,33 @@ def test_the_whole_sky_holds_everything_also_around_poles(shape, seed):
     sky = LonLatGrid(np.linspace(-180.0, 180.0, 73), np.linspace(-90.0, 90.0, 37))
     shares = shape.integrate(sky)
     assert shares.sum() == pytest.approx(1.0, abs=1e-5)
-    pixels = sky.find(*shape.draw(20_000, np.random.default_rng(seed)))
+    pixels = sky.find(*draw(shape, 20_000, seed))
     found = np.bincount(pixels, minlength=sky.size) / 20_000
     # A binomial count beyond 6 sigma: below 1e-5 over all pixels.
     assert np.all(np.abs(found - shares) < 6 * np.sqrt(shares / 20_000) + 6e-4)
+
+
+@pytest.mark.statistics
+@pytest.mark.parametrize(
+    "shape",
+    [Gaussian(40.0, 20.0, 30.0, 0.5), Disk(40.0, 0.0, 60.0, 0.7), Ring(1.0, 2.0, 50.0, 80.0), Shell(1, 2, 50, 80)],
+)
+def test_the_sphere_keeps_the_share_of_places_that_it_says(shape, seed):
+    *_, likely = place_on_sphere(shape, np.random.default_rng(seed).random((3, 40_000)))
+    assert abs(likely.mean() - shape.share_on_sphere) < 5 * likely.std() / 200
+    assert shape.share_on_sphere < 0.97
+
+
+@pytest.mark.statistics
+def test_places_far_from_the_centre_are_as_many_as_without_the_others(seed):
+    shape, far, count = Gaussian(0.0, 0.0, 0.4, 0.6), 0.9, 40_000
+    found = []
+    for beyond in (0.0, far):
+        lon, lat = draw(shape, count, seed, beyond)
+        found.append(np.hypot(lon, lat) > far)
+    expected = found[0].mean()
+    assert abs(found[1].mean() * shape.share_beyond(far) - expected) < 5 * np.sqrt(expected / count)
+    assert shape.share_beyond(far) < 0.1
 
 
 def test_shapes_are_cut_at_the_grid_and_do_not_care_for_full_turns():

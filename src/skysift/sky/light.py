@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from skysift.sky.shapes import Shape
 
 __all__ = ["Light"]
 
@@ -27,11 +31,14 @@ class Light:
     cube : (E, J), flux within each bin of true energy and pixel, cm-2 s-1
     points_deg : (P, 2), Galactic longitude and latitude of point sources, deg
     point_flux : (P, E), their flux in the energy bins, cm-2 s-1
+    shapes : what the cube is made of where it is known, each with its flux in the energy bins (E,), cm-2 s-1: events
+        are then drawn from the shapes, and not from pixels
     """
 
     cube: Array
     points_deg: Array = field(default_factory=_no_points)
     point_flux: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    shapes: tuple[tuple[Shape, Array], ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.points_deg):

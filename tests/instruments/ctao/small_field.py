@@ -13,7 +13,17 @@ from skysift.sky.light import Light
 from skysift.sky.shapes import Gaussian
 from skysift.sky.spectra import PowerLaw
 
-__all__ = ["SEEN", "background", "chi_square", "disc_of_light", "irf", "make_observation", "make_response", "point"]
+__all__ = [
+    "SEEN",
+    "background",
+    "chi_square",
+    "disc_of_light",
+    "irf",
+    "make_observation",
+    "make_response",
+    "point",
+    "spectrum",
+]
 
 SEEN = Axes(EnergyAxis.from_bins(0.4, 20.0, 6), LonLatGrid.from_step(-0.6, 0.6, -0.6, 0.6, 0.3))
 

@@ -1,5 +1,7 @@
 """Events drawn through a response, against its fold and direct integrals; false failures of one in 10 000 per test."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -12,12 +14,16 @@ from tests.instruments.ctao.small_field import (
     make_observation,
     make_response,
     point,
+    spectrum,
 )
 
 from skysift.geometry import EnergyAxis, LonLatGrid
+from skysift.geometry.sphere import angular_separation_deg, unit_vectors
 from skysift.instruments.ctao import Axes, Pointing
 from skysift.instruments.ctao.background_counts import integrate_background
 from skysift.instruments.ctao.drawing import SHARES, Source, draw_background, draw_shares, draw_source
+from skysift.sky.light import Light
+from skysift.sky.shapes import Disk, Gaussian, Ring, Shell
 from skysift.streams import numpy_stream
 
 pytestmark = pytest.mark.statistics
@@ -62,7 +68,7 @@ def test_histogram_of_a_source_is_its_fold(observation, response, seed, make):
     moved = fold(make(observation, 0.25, -0.15), observation, response)
     assert chi_square(inside, moved) < 1e-6
     # and how many are seen at all
-    share = expected.sum() / (source.rates.sum() * observation.pointings[0].live_time_s)
+    share = expected.sum() / (source.total * observation.pointings[0].live_time_s)
     assert stats.binomtest(len(inside.energy), TRIES, share).pvalue > LEAST
 
 
@@ -72,11 +78,53 @@ def test_true_energies_and_directions_are_those_of_the_light(observation, seed):
     cells = observation.true.find(drawn.true_energy, drawn.true_lon, drawn.true_lat)
     assert (cells >= 0).all()
     energies = np.bincount(cells // observation.true.grid.size, minlength=observation.true.energy.size)
-    wanted = source.rates.reshape(observation.true.shape).sum(1)
+    wanted = np.diff(source.running, prepend=0.0).reshape(observation.true.shape).sum(1)
     kept = wanted / wanted.sum() * TRIES > 10
     rest = wanted[~kept].sum(), energies[~kept].sum()
     seen, model = np.append(energies[kept], rest[1]), np.append(wanted[kept], rest[0])
     assert stats.chisquare(seen, model / model.sum() * TRIES).pvalue > LEAST
+
+
+def light_of(shape, observation):
+    """The light of a shape, whose events are drawn from itself."""
+    flux = spectrum(observation)
+    return Light(shape.integrate(observation.true.grid)[None]).with_spectrum(flux), ((shape, flux),)
+
+
+def chance_of_squares(light, observation, seed, sigma):
+    """The p-value of distances of true places from the centre of a Gaussian."""
+    _, drawn = draw(light, observation, seed, "narrow", count=8000)
+    kept = np.isfinite(drawn.true_energy)
+    apart = angular_separation_deg(unit_vectors(drawn.true_lon[kept], drawn.true_lat[kept]), unit_vectors(0.21, -0.13))
+    return stats.kstest(-np.expm1(-0.5 * (apart / sigma) ** 2), "uniform").pvalue
+
+
+def test_true_places_of_a_narrow_gaussian_are_continuous(observation, seed):
+    light, shapes = light_of(Gaussian(0.21, -0.13, 0.03), observation)
+    assert chance_of_squares(replace(light, shapes=shapes), observation, seed, 0.03) > LEAST
+    # the controls: pixels in place of the shape, and a shape of another width
+    assert chance_of_squares(light, observation, seed, 0.03) < 1e-8
+    assert chance_of_squares(replace(light, shapes=shapes), observation, seed, 0.033) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Gaussian(0.9, 0.1, 0.3, 0.5, 30.0), Gaussian(3.1, 0.2, 0.35), Disk(360.3, 1.4, 0.9), Ring(0.1, -0.2, 0.3, 0.5),
+        Shell(-1.2, 0.1, 0.4, 0.5),
+    ],
+    ids=["gaussian", "gaussian outside", "disk", "ring", "shell"],
+)  # fmt: skip
+def test_events_of_a_shape_are_as_many_and_where_its_cube_says(observation, seed, shape):
+    light, shapes = light_of(shape, observation)
+    pixelwise = Source.of(light, irf(), observation.true, observation.pointings[0])
+    source, drawn = draw(replace(light, shapes=shapes), observation, seed, "shape", str(shape))
+    kept = np.isfinite(drawn.true_energy)
+    assert stats.binomtest(int(kept.sum()), TRIES, pixelwise.total / source.total).pvalue > LEAST
+    wanted = np.diff(pixelwise.running, prepend=0.0).reshape(observation.true.shape)
+    true = drawn.take(kept)._replace(energy=drawn.true_energy[kept], lon=drawn.true_lon[kept], lat=drawn.true_lat[kept])
+    assert chi_square(true, wanted, observation.true) > LEAST
+    assert chi_square(true, np.roll(wanted, 1, axis=1), observation.true) < 1e-6
 
 
 def test_point_source_stays_at_its_exact_place(observation, seed):
@@ -86,8 +134,6 @@ def test_point_source_stays_at_its_exact_place(observation, seed):
 
 
 def test_distance_from_a_point_is_that_of_the_point_spread_function(observation, seed):
-    from skysift.geometry.sphere import angular_separation_deg, unit_vectors
-
     _, drawn = draw(point(observation), observation, seed, "psf", count=4000)
     apart = angular_separation_deg(unit_vectors(drawn.lon, drawn.lat), unit_vectors(-0.31, 0.22))
     offset = observation.pointings[0].offset_deg([-0.31], [0.22])

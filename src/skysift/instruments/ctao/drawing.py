@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from skysift.geometry.sphere import angular_separation_deg, unit_vectors
 from skysift.instruments.ctao.factors import average_area
 from skysift.instruments.ctao.migration import make_energy_nodes
+from skysift.sky.shapes import place_on_sphere
 
 if TYPE_CHECKING:
     from skysift.geometry import EnergyAxis, LonLatGrid
     from skysift.instruments.ctao.irf import Irf
     from skysift.instruments.ctao.pointing import Axes, Pointing
     from skysift.sky.light import Light
+    from skysift.sky.shapes import Shape
 
 __all__ = ["SHARES", "Draw", "Source", "draw_background", "draw_shares", "draw_source", "find_cells"]
 
 #: Uniform numbers that one event of a source takes.
-SHARES = 8
+SHARES = 10
 SLOPE = 2.5
 MOST_ROUNDS = 10_000
 MARGIN_OF_BOUND = 1.2
@@ -63,48 +65,81 @@ def draw_shares(generator: np.random.Generator, start: int, count: int, columns:
 
 
 class Source(NamedTuple):
-    """Where true events of one component can come from.
+    """Where true events of one component can come from: bins of its cube or the shapes it is made of, and points.
 
-    ``running`` (cells,): rates of true bins and then of points, summed up to each, s-1.
+    ``running`` (cells,): rates of true bins, then of points and of shapes in each energy, summed up to each, s-1.
+    That of a shape is as if the largest area of its energy were everywhere: ``kept`` (E, J) is the share that is so.
     """
 
     running: Array
     light: Light
     axes: Axes
+    kept: Array
+    gaps_deg: Array
 
     @classmethod
     def of(cls, light: Light, irf: Irf, axes: Axes, pointing: Pointing) -> Source:
         """Return the source behind a light: its rate is flux times effective area, before any cut."""
         nodes = make_energy_nodes(axes.energy)
-        cube = light.cube * average_area(irf, nodes, axes.grid.separations_deg(pointing.lon_deg, pointing.lat_deg))
+        area = average_area(irf, nodes, axes.grid.separations_deg(pointing.lon_deg, pointing.lat_deg))
+        largest = np.maximum(area.max(axis=1), np.finfo(np.float64).tiny)
+        # the cube of a light with shapes is theirs
+        cube = np.zeros(0) if light.shapes else light.cube * area
         points = light.point_flux
         if len(points):
             away = _offsets(light.points_deg[:, 0], light.points_deg[:, 1], pointing)
             points = points * average_area(irf, nodes, away).T
-        return cls(np.cumsum(np.concatenate([cube.ravel(), points.ravel()])), light, axes)
+        gaps = np.array([_gap_deg(shape, axes.grid) for shape, _ in light.shapes])
+        spread = [
+            flux * largest * (shape.share_beyond(gap) / shape.share_on_sphere if gap <= shape.reach_deg else 0.0)
+            for (shape, flux), gap in zip(light.shapes, gaps, strict=True)
+        ]
+        running = np.cumsum(np.concatenate([cube.ravel(), points.ravel(), *spread]))
+        return cls(running, light, axes, area / largest[:, None], gaps)
 
     @property
     def total(self) -> float:
-        """Rate of everything, s-1."""
+        """Rate of everything that is drawn, s-1."""
         return float(self.running[-1])
 
-    @property
-    def rates(self) -> Array:
-        """Rate of each cell, s-1."""
-        return np.diff(self.running, prepend=0.0)
-
     def draw(self, shares: Array) -> tuple[Array, Array, Array]:
-        """Return true energies, longitudes and latitudes of events from uniform numbers (4, n), (n,) each."""
+        """Return true energies, longitudes and latitudes of events from uniform numbers (6, n), (n,) each.
+
+        Events without energy are none: shapes are drawn too often, and beyond the axes.
+        """
         place = find_cells(self.running, shares[0])
         size, pixels = self.axes.energy.size, self.axes.grid.size
-        extended = place < size * pixels
-        point = (place - size * pixels) // size
-        bins = np.where(extended, place // pixels, (place - size * pixels) % size)
+        whole = 0 if self.light.shapes else size * pixels
+        number, bins = np.divmod(place - whole, size)
+        bins = np.where(place < whole, place // pixels, bins)
         energy = _within_bins(self.axes.energy, bins, shares[1])
-        lon, lat = _within_pixels(self.axes.grid, np.where(extended, place % pixels, 0), shares[2:])
-        for column, out in enumerate((lon, lat)):
-            out[~extended] = self.light.points_deg[point[~extended], column]
+        lon, lat = _within_pixels(self.axes.grid, np.where(place < whole, place % pixels, 0), shares[2:4])
+        is_point = (place >= whole) & (number < len(self.light.points_deg))
+        lon[is_point], lat[is_point] = self.light.points_deg[number[is_point]].T
+        for own, rows in _group(number - len(self.light.points_deg), len(self.light.shapes)):
+            shape, _ = self.light.shapes[own]
+            lon[rows], lat[rows], likely = place_on_sphere(shape, shares[2:5, rows], self.gaps_deg[own])
+            lon[rows] = self.axes.grid.wrap(lon[rows])
+            pixel = self.axes.grid.find(lon[rows], lat[rows])
+            likely = np.where(pixel >= 0, likely * self.kept[bins[rows], pixel], 0.0)
+            energy[rows[shares[5, rows] >= likely]] = np.nan
         return energy, lon, lat
+
+
+def _gap_deg(shape: Shape, grid: LonLatGrid) -> float:
+    """Return a distance from a shape's centre within which no pixel lies, deg."""
+    if grid.find(shape.lon_deg, shape.lat_deg) >= 0:
+        return 0.0
+    pixel = 0.5 * np.hypot(np.diff(grid.lon_edges_deg).max(), np.diff(grid.lat_edges_deg).max())
+    return max(float(grid.separations_deg(shape.lon_deg, shape.lat_deg).min() - pixel), 0.0)
+
+
+def _group(numbers: NDArray[np.int64], count: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield each number from 0 to ``count`` that occurs, and the rows that hold it."""
+    order = np.argsort(numbers, kind="stable")
+    ends = np.searchsorted(numbers[order], np.arange(count + 1))
+    for own in np.flatnonzero(np.diff(ends)):
+        yield int(own), order[ends[own] : ends[own + 1]]
 
 
 def find_cells(running: Array, share: Array) -> NDArray[np.int64]:
@@ -142,13 +177,16 @@ def draw_source(source: Source, irf: Irf, pointing: Pointing, shares: Array) -> 
 
     Returns
     -------
-    the draw; events whose response is empty are NaN, and so never inside
+    the draw; events whose response is empty are NaN, and so never inside; those without true energy are none
     """
-    true_energy, true_lon, true_lat = source.draw(shares[:4])
+    true = np.stack(source.draw(shares[:6]))
+    rows = np.flatnonzero(np.isfinite(true[0]))
+    columns = np.full((len(Draw._fields), shares.shape[1]), np.nan)
+    columns[3:, rows] = true_energy, true_lon, true_lat = true[:, rows]
     offset = _offsets(true_lon, true_lat, pointing)
-    migra = irf.dispersion_draw(true_energy, offset, shares[4])
-    lon, lat = _displace(irf, true_energy, offset, true_lon, true_lat, shares[5:])
-    return Draw(true_energy * migra, lon, lat, true_energy, true_lon, true_lat)
+    columns[0, rows] = true_energy * irf.dispersion_draw(true_energy, offset, shares[6, rows])
+    columns[1:3, rows] = _displace(irf, true_energy, offset, true_lon, true_lat, shares[7:, rows])
+    return Draw(*columns)
 
 
 def _offsets(lon_deg: Array, lat_deg: Array, pointing: Pointing) -> Array:

@@ -142,29 +142,31 @@ class _Sky:
         """Return exactly ``count`` events inside the axes, and how many fell outside on the way."""
         self._check(part)
         parts: list[tuple[Draw, NDArray[np.int64]]] = []
-        start = found = 0
+        start = found = outside = 0
         while found < count:
             tries = min(BLOCK, 2 * (count - found) + 64)
             drawn, pointing = self._draw(start, tries, part, streams)
             inside = np.flatnonzero(drawn.inside(self.observation.reconstructed))[: count - found]
             parts.append((drawn.take(inside), pointing[inside]))
             found += len(inside)
-            start += tries if found < count else int(inside[-1]) + 1
+            tries = tries if found < count else int(inside[-1]) + 1
+            outside += int(np.isfinite(drawn.true_energy[:tries]).sum()) - len(inside)
+            start += tries
             if start > MOST_TRIES * max(found, 1):
                 self._refuse(part)
-        return _join(parts), start - found
+        return _join(parts), outside
 
     def draw_physical(self, norm: float, part: str, streams: Streams) -> tuple[tuple[Draw, NDArray[np.int64]], int]:
         """Return what the flux times ``norm`` sends into the axes, and how many events fell outside."""
         self._check(part)
         total = int(streams(part, "number").poisson(norm * self.expected.sum()))
-        parts, found = [], 0
+        parts, outside = [], 0
         for start in range(0, total, BLOCK):
             drawn, pointing = self._draw(start, min(BLOCK, total - start), part, streams)
             inside = drawn.inside(self.observation.reconstructed)
             parts.append((drawn.take(inside), pointing[inside]))
-            found += int(inside.sum())
-        return _join(parts), total - found
+            outside += int(np.isfinite(drawn.true_energy).sum() - inside.sum())
+        return _join(parts), outside
 
     def _check(self, part: str) -> None:
         if not self.expected.sum() > 0:

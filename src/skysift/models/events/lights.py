@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from skysift.instruments.ctao.pointing import Axes
     from skysift.sky.sky_maps import SkyMap
 
-__all__ = ["Finder", "make_light", "make_share", "make_spectrum"]
+__all__ = ["Finder", "list_shapes", "make_light", "make_share", "make_spectrum"]
 
 #: From the name of a file, and what it is for, to its place.
 Finder = Callable[[str | None, str], Path]
 Values = Mapping[str, "Tensor | float"]
+#: A shape, and its flux in bins of energy (E,), cm-2 s-1.
+Emission = tuple[shapes.Shape, "NDArray[np.float64]"]
 DEG2_PER_SR = (180.0 / np.pi) ** 2
 SHELL_INNER = 0.95
 
@@ -78,6 +80,25 @@ def make_share(component: EventComponent, axes: Axes, window: LonLatGrid, find: 
 
         return Light(make_map(component, axes, values).numpy()[None])
     return _shape_light(_shape(component), axes)
+
+
+def list_shapes(component: EventComponent, axes: Axes, find: Finder, values: Values) -> tuple[Emission, ...]:
+    """Return the shapes that a component consists of, but for points, each with its flux in bins of energy, cm-2 s-1.
+
+    Parameters
+    ----------
+    component : its settings; maps consist of no shapes
+    axes : of true coordinates
+    find : where files are
+    values : of its free parameters, by their short name
+    """
+    found: list[Emission] = []
+    if component.sky in ("hgps", "synthetic_catalogue"):
+        found = _catalogue_shapes(component, axes, find)
+    elif component.sky in ("gaussian", "disk", "ring", "shell"):
+        spectrum = make_spectrum(component, values, find)
+        found = [(_shape(component), measure_spectrum(spectrum, axes).numpy().reshape(-1))]
+    return tuple(pair for pair in found if not isinstance(pair[0], shapes.Point))
 
 
 def _shape_light(shape: shapes.Shape, axes: Axes) -> Light:
@@ -171,6 +192,18 @@ def _diffuse(component: EventComponent, axes: Axes, window: LonLatGrid, find: Fi
 
 
 def _catalogue_light(component: EventComponent, axes: Axes, find: Finder) -> Light:
+    total = Light(np.zeros((axes.energy.size, axes.grid.size)))
+    for shape, flux in _catalogue_shapes(component, axes, find):
+        if isinstance(shape, shapes.Point) and axes.grid.find(shape.lon_deg, shape.lat_deg) < 0:
+            continue
+        share = _shape_light(shape, axes)
+        if share.total.any():
+            total = total + share.with_spectrum(flux)
+    return total
+
+
+def _catalogue_shapes(component: EventComponent, axes: Axes, find: Finder) -> list[Emission]:
+    """Return the parts of the chosen sources of a catalogue, each with its flux in bins of energy."""
     from skysift.sky.catalogue import synthetic_catalogue
 
     if component.sky == "synthetic_catalogue":
@@ -186,15 +219,9 @@ def _catalogue_light(component: EventComponent, axes: Axes, find: Finder) -> Lig
     for name in chosen:
         if name not in names:
             raise InputError(place, "sources", name, "the name of a source", nearest(name, names))
-    total = Light(np.zeros((axes.energy.size, axes.grid.size)))
+    found: list[Emission] = []
     for source in sources:
-        if source.name not in chosen:
-            continue
-        flux = measure_spectrum(source.spectrum, axes).numpy()
-        for weight, shape in source.components:
-            if isinstance(shape, shapes.Point) and axes.grid.find(shape.lon_deg, shape.lat_deg) < 0:
-                continue
-            share = _shape_light(shape, axes)
-            if share.total.any():
-                total = total + share.with_spectrum(weight * flux)
-    return total
+        if source.name in chosen:
+            flux = measure_spectrum(source.spectrum, axes).numpy()
+            found += [(shape, weight * flux) for weight, shape in source.components]
+    return found

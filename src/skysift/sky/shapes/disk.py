@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skysift.errors import InputError
 from skysift.sky.pixel_integrals import integrate_outline, place_around
-from skysift.sky.shapes.shape import check_positive, draw_around, seen_from
+from skysift.sky.shapes.shape import check_positive, seen_from, stretch
 
 if TYPE_CHECKING:
     from skysift.geometry.grids import LonLatGrid
@@ -68,15 +68,18 @@ class Disk:
         areas, total = integrate_outline(*self._outline(_CORNERS), grid)
         return areas / total
 
-    def draw(self, count: int, generator: np.random.Generator) -> tuple[Array, Array]:
-        """Return random longitudes and latitudes (count,), deg."""
+    @property
+    def share_on_sphere(self) -> float:
+        """Share of places on the plane that the sphere keeps."""
+        return self.area_deg2 / (np.pi * self.radius_deg * self._minor)
 
-        def flat(size: int) -> tuple[Array, Array]:
-            radius, turn = np.sqrt(generator.random(size)), 2 * np.pi * generator.random(size)
-            along, across = self.radius_deg * radius * np.cos(turn), self._minor * radius * np.sin(turn)
-            return np.hypot(along, across), np.degrees(np.arctan2(across, along)) + self.angle_deg
+    def share_beyond(self, distance_deg: float) -> float:
+        """Return one: all may lie so far from the centre, deg."""
+        return 1.0
 
-        return draw_around(self, count, generator, flat)
+    def place(self, shares: Array, beyond_deg: float = 0.0) -> tuple[Array, Array]:
+        """Return distances and position angles (n,), deg, on the plane, from uniform numbers (3, n)."""
+        return stretch(self.radius_deg, self._minor, self.angle_deg, np.sqrt(shares[0]), shares[1])
 
     @cached_property
     def area_deg2(self) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skysift.sky.pixel_integrals import integrate_inside
-from skysift.sky.shapes.shape import check_positive, draw_around, seen_from
+from skysift.sky.shapes.shape import check_positive, seen_from, stretch
 
 if TYPE_CHECKING:
     from skysift.geometry.grids import LonLatGrid
@@ -69,14 +69,19 @@ class Gaussian:
         circle_deg = (self.lon_deg, self.lat_deg, self.reach_deg)
         return integrate_inside(self.density, circle_deg, grid, 2 * min(self.sigma_deg, self._minor))
 
-    def draw(self, count: int, generator: np.random.Generator) -> tuple[Array, Array]:
-        """Return random longitudes and latitudes (count,), deg."""
+    @property
+    def share_on_sphere(self) -> float:
+        """Share of places on the plane that the sphere keeps."""
+        return self._total / (2 * np.pi * self.sigma_deg * self._minor)
 
-        def flat(size: int) -> tuple[Array, Array]:
-            along, across = generator.standard_normal((2, size)) * [[self.sigma_deg], [self._minor]]
-            return np.hypot(along, across), np.degrees(np.arctan2(across, along)) + self.angle_deg
+    def share_beyond(self, distance_deg: float) -> float:
+        """Return a share of the flux that is at least what lies so far from the centre, deg."""
+        return float(np.exp(-0.5 * (distance_deg / max(self.sigma_deg, self._minor)) ** 2))
 
-        return draw_around(self, count, generator, flat)
+    def place(self, shares: Array, beyond_deg: float = 0.0) -> tuple[Array, Array]:
+        """Return distances and position angles (n,), deg, on the plane, from uniform numbers (3, n)."""
+        radius = np.sqrt(-2.0 * (np.log1p(-shares[0]) + np.log(self.share_beyond(beyond_deg))))
+        return stretch(self.sigma_deg, self._minor, self.angle_deg, radius, shares[1])
 
     @property
     def _minor(self) -> float:

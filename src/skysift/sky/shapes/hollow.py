@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from skysift.errors import InputError
 from skysift.sky.pixel_integrals import integrate_inside
 from skysift.sky.shapes.disk import Disk
-from skysift.sky.shapes.shape import draw_around, seen_from
+from skysift.sky.shapes.shape import seen_from
 
 if TYPE_CHECKING:
     from skysift.geometry.grids import LonLatGrid
@@ -103,18 +103,24 @@ class _Hollow(ABC):
         difference = filled * outer.integrate(grid) - hole * inner.integrate(grid)
         return np.maximum(difference, 0.0) / (filled - hole)
 
-    def draw(self, count: int, generator: np.random.Generator) -> tuple[Array, Array]:
-        """Return random longitudes and latitudes (count,), deg."""
+    @property
+    def share_on_sphere(self) -> float:
+        """Share of places on the plane that the sphere keeps."""
+        (_, filled), (_, hole) = self._parts
+        return (filled - hole) / self._on_plane
 
-        def flat(size: int) -> tuple[Array, Array]:
-            return self._draw_radii(size, generator), 360.0 * generator.random(size)
+    def share_beyond(self, distance_deg: float) -> float:
+        """Return one: all may lie so far from the centre, deg."""
+        return 1.0
 
-        return draw_around(self, count, generator, flat)
+    def place(self, shares: Array, beyond_deg: float = 0.0) -> tuple[Array, Array]:
+        """Return distances and position angles (n,), deg, on the plane, from uniform numbers (3, n)."""
+        return self._radii(shares[0], shares[2]), 360.0 * shares[1]
 
-    def _draw_between(self, count: int, power: int, generator: np.random.Generator) -> Array:
+    def _between(self, share: Array, power: int) -> Array:
         """Return radii of places uniform between the two, in so many dimensions."""
         inner, outer = self.inner_deg**power, self.outer_deg**power
-        radii: Array = (inner + (outer - inner) * generator.random(count)) ** (1.0 / power)
+        radii: Array = (inner + (outer - inner) * share) ** (1.0 / power)
         return radii
 
     @property
@@ -122,9 +128,14 @@ class _Hollow(ABC):
     def _parts(self) -> tuple[tuple[Disk | Ball, float], tuple[Disk | Ball, float]]:
         """The filled shape and the hole, and how much is in each."""
 
+    @property
     @abstractmethod
-    def _draw_radii(self, count: int, generator: np.random.Generator) -> Array:
-        """Return random distances from the centre on a flat sky, deg."""
+    def _on_plane(self) -> float:
+        """How much is between the two on a flat sky."""
+
+    @abstractmethod
+    def _radii(self, share: Array, other: Array) -> Array:
+        """Return distances from the centre on a flat sky, deg, from two uniform numbers each."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +147,12 @@ class Ring(_Hollow):
         outer, inner = (Disk(self.lon_deg, self.lat_deg, radius) for radius in (self.outer_deg, self.inner_deg))
         return (outer, outer.area_deg2), (inner, inner.area_deg2)
 
-    def _draw_radii(self, count: int, generator: np.random.Generator) -> Array:
-        return self._draw_between(count, 2, generator)
+    @property
+    def _on_plane(self) -> float:
+        return np.pi * (self.outer_deg**2 - self.inner_deg**2)
+
+    def _radii(self, share: Array, other: Array) -> Array:
+        return self._between(share, 2)
 
 
 @dataclass(frozen=True)
@@ -152,5 +167,10 @@ class Shell(_Hollow):
         outer, inner = (Ball(self.lon_deg, self.lat_deg, radius) for radius in (self.outer_deg, self.inner_deg))
         return (outer, outer.depth_deg3), (inner, inner.depth_deg3)
 
-    def _draw_radii(self, count: int, generator: np.random.Generator) -> Array:
-        return self._draw_between(count, 3, generator) * np.sqrt(1 - generator.random(count) ** 2)
+    @property
+    def _on_plane(self) -> float:
+        return 2 * np.pi / 3 * (self.outer_deg**3 - self.inner_deg**3)
+
+    def _radii(self, share: Array, other: Array) -> Array:
+        radii: Array = self._between(share, 3) * np.sqrt(1 - other**2)
+        return radii

@@ -43,6 +43,15 @@ class Point:
             shares[pixel] = 1.0
         return shares
 
-    def draw(self, count: int, generator: np.random.Generator) -> tuple[Array, Array]:
-        """Return the point's longitude and latitude, (count,), deg."""
-        return np.full(count, self.lon_deg), np.full(count, self.lat_deg)
+    @property
+    def share_on_sphere(self) -> float:
+        """Share of places on the plane that the sphere keeps: all."""
+        return 1.0
+
+    def share_beyond(self, distance_deg: float) -> float:
+        """Return the share of the flux that lies so far from the centre, deg."""
+        return float(distance_deg <= 0)
+
+    def place(self, shares: Array, beyond_deg: float = 0.0) -> tuple[Array, Array]:
+        """Return distances and position angles (n,) from uniform numbers (3, n): all zero."""
+        return np.zeros(shares.shape[1]), np.zeros(shares.shape[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,7 +13,7 @@ from skysift.sky.pixel_integrals import place_around
 if TYPE_CHECKING:
     from skysift.geometry.grids import LonLatGrid
 
-__all__ = ["Centred", "Shape", "check_positive", "draw_around", "seen_from"]
+__all__ = ["Centred", "Shape", "check_positive", "place_on_sphere", "seen_from", "stretch"]
 
 Array = NDArray[np.float64]
 
@@ -44,8 +43,25 @@ class Shape(Centred, Protocol):
     def integrate(self, grid: LonLatGrid) -> Array:
         """Return the share (J,) of the flux in each pixel of a grid."""
 
-    def draw(self, count: int, generator: np.random.Generator) -> tuple[Array, Array]:
-        """Return random longitudes and latitudes (count,), deg."""
+    @property
+    def share_on_sphere(self) -> float:
+        """Share of places on the plane that the sphere keeps: its rings are shorter by sin(rho) / rho."""
+
+    def share_beyond(self, distance_deg: float) -> float:
+        """Return a share of the flux that is at least what lies so far from the centre, deg."""
+
+    def place(self, shares: Array, beyond_deg: float = 0.0) -> tuple[Array, Array]:
+        """Return places on the plane tangent at the centre.
+
+        Parameters
+        ----------
+        shares : (3, n), uniform numbers
+        beyond_deg : leave out some of what is nearer to the centre than this, all that `share_beyond` does not hold
+
+        Returns
+        -------
+        distance and position angle, (n,), deg
+        """
 
 
 def seen_from(shape: Centred, lon_deg: ArrayLike, lat_deg: ArrayLike) -> tuple[Array, Array]:
@@ -59,17 +75,28 @@ def seen_from(shape: Centred, lon_deg: ArrayLike, lat_deg: ArrayLike) -> tuple[A
     return np.degrees(np.arctan2(np.hypot(east, north), outward)), np.arctan2(east, north)
 
 
-def draw_around(
-    shape: Centred, count: int, generator: np.random.Generator, flat: Callable[[int], tuple[Array, Array]]
-) -> tuple[Array, Array]:
-    """Turn draws from the plane (distance and position angle, deg) into draws from the sphere."""
-    distances, angles = np.zeros(0), np.zeros(0)
-    while len(distances) < count:
-        distance, angle = flat(count - len(distances))
-        # A ring of the sphere is shorter than a ring of the plane by sin(rho) / rho.
-        kept = (distance < 180.0) & (generator.random(len(distance)) < np.sinc(distance / 180.0))
-        distances, angles = np.append(distances, distance[kept]), np.append(angles, angle[kept])
-    return place_around(shape.lon_deg, shape.lat_deg, distances, angles)
+def place_on_sphere(shape: Shape, shares: Array, beyond_deg: float = 0.0) -> tuple[Array, Array, Array]:
+    """Return random directions of a shape, and how likely each is to be kept.
+
+    Parameters
+    ----------
+    shape : whose surface brightness it is
+    shares : (3, n), uniform numbers
+    beyond_deg : places nearer to the centre are not needed
+
+    Returns
+    -------
+    longitude, latitude, deg, and the probability with which to keep it, (n,)
+    """
+    distance, angle = shape.place(shares, beyond_deg)
+    kept = np.where(distance < 180.0, np.sinc(distance / 180.0), 0.0)
+    return *place_around(shape.lon_deg, shape.lat_deg, distance, angle), kept
+
+
+def stretch(major: float, minor: float, angle_deg: float, radius: Array, turn: Array) -> tuple[Array, Array]:
+    """Return distances and position angles (n,), deg, of a round shape's places (turns of one) once it is elongated."""
+    along, across = major * radius * np.cos(2 * np.pi * turn), minor * radius * np.sin(2 * np.pi * turn)
+    return np.hypot(along, across), np.degrees(np.arctan2(across, along)) + angle_deg
 
 
 def check_positive(kind: str, **values: float) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from skysift.instruments.ctao.event_list import write_events
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.instruments.ctao.simulation import Numbers, simulate_events
 from skysift.models.events.fields import make_field
-from skysift.models.events.lights import make_light
+from skysift.models.events.lights import list_shapes, make_light
 from skysift.models.events.parameters import middle_of, short_values
 from skysift.models.events.prediction import light_at
 from skysift.steps.events.sources import Finder, open_responses
@@ -22,6 +23,7 @@ from skysift.streams import numpy_stream
 if TYPE_CHECKING:
     import numpy as np
 
+    from skysift.config.events import EventComponent
     from skysift.config.events.slices import EventSimulateSlice
     from skysift.instruments.ctao.event_list import EventList
     from skysift.instruments.ctao.event_observation import EventObservation
@@ -77,13 +79,7 @@ def draw_events(
     for name, component in settings.components.items():
         if component.instrument == "outlier":
             continue  # no sky and no instrument sends them
-        if component.sky is None:
-            lights[name] = None
-        elif component.free or component.share:
-            values = short_values(component, name, truth)
-            lights[name] = make_light(component, looked_at.true, looked_at.reconstructed.grid, find, values)
-        else:
-            lights[name] = looked_at.lights[name]
+        lights[name] = None if component.sky is None else _light(name, component, truth, looked_at, find)
         if component.modulate and settings.events.modulate:
             field = make_field(component.modulate, looked_at.true.grid)
             truth[f"{name}_field"] = streams("field", name).standard_normal((field.shape[1],)).tolist()
@@ -92,6 +88,20 @@ def draw_events(
     rates = [integrate_background(irf, looked_at.reconstructed, pointing) for irf, pointing in pairs]
     numbers = _numbers(settings)
     return simulate_events(data, looked_at, irfs, lights, rates, numbers, streams, truth)
+
+
+def _light(
+    name: str, component: EventComponent, truth: Mapping[str, Any], looked_at: EventObservation, find: Finder
+) -> Light:
+    """Return the light of a source in the sky, and the shapes that it consists of."""
+    values = short_values(component, name, truth)
+    if component.free or component.share:
+        light = make_light(component, looked_at.true, looked_at.reconstructed.grid, find, values)
+    else:
+        light = looked_at.lights[name]
+    if looked_at.true.is_discrete:
+        return light  # whose bins hold what shapes have at their centres
+    return replace(light, shapes=list_shapes(component, looked_at.true, find, values))
 
 
 def _numbers(settings: EventSimulateSlice) -> Numbers:
