@@ -201,14 +201,25 @@ def test_threads_reach_the_numerical_libraries(step, tmp_path, monkeypatch):
     assert "threads" not in step.calls[0]
 
 
-def test_sigterm_leaves_with_75():
+STOP = "os.kill(os.getpid(), signal.SIGTERM)"
+# what is raised while an object is removed, Python drops
+DROPPED = f"""weakref.finalize(thing, lambda: {STOP})
+    del thing
+    time.sleep(20)"""
+
+
+@pytest.mark.parametrize("deed", [STOP, DROPPED], ids=["at work", "while an object is removed"])
+def test_sigterm_leaves_with_75(deed):
     """A process that the system stops says so, with the exit code that means: run me again."""
-    probe = (
-        "import os, signal, types, skysift.cli as c\n"
-        "c.importlib.import_module = lambda name: types.SimpleNamespace(\n"
-        "    run=lambda **options: os.kill(os.getpid(), signal.SIGTERM))\n"
-        "c.main(['data', 'list'])\n"
-    )
+    probe = f"""
+import os, signal, time, types, weakref, skysift.cli as c
+class Thing: pass
+def run(**options):
+    thing = Thing()
+    {deed}
+c.importlib.import_module = lambda name: types.SimpleNamespace(run=run)
+c.main(["data", "list"])
+"""
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert done.returncode == 75
     assert "the same command goes on" in done.stderr

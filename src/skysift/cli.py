@@ -346,9 +346,19 @@ def _stop(number: int, frame: object) -> None:
     raise InterruptedRunError("stopped by the system; the same command goes on")
 
 
+def _stop_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Ask again for what Python dropped: nothing raised while an object is being removed goes further."""
+    if isinstance(unraisable.exc_value, InterruptedRunError):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0, 1, 2, 75 or 130."""
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGALRM, _stop)
+    sys.unraisablehook = _stop_again
     try:
         code = cli.main(args=arguments, prog_name="skysift", standalone_mode=False)
     except SkysiftError as error:

@@ -294,6 +294,15 @@ CONTRADICTIONS = {
     "annulus inside out": (
         {"observation__region__inner_radius": "30 deg"}, "observation.region", "inner_radius 30 deg, radius 20 deg",
     ),
+    "a plane as wide as the disc": (
+        {"observation__region__mask_plane": "20 deg"},
+        "observation.region", "a band of 20 deg, latitudes up to 20 deg",
+    ),
+    "a plane among masks": (
+        {"observation__region__mask": ["mask_3fgl", {"plane": "25 deg"}]},
+        "observation.region", "a band of 25 deg, latitudes up to 20 deg",
+    ),
+    "less than a pixel": ({"observation__region__radius": "0.01 deg"}, "observation", "region: a radius of 0.01 deg"),
     "two masks in one": (
         {"observation__region__mask": {"name": "mask_3fgl", "plane": "1 deg"}},
         "observation.region.mask", "name and plane",

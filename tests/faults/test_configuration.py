@@ -63,6 +63,9 @@ FAULTS = {
         "{uniform: [0, 1.5]}", "{unifrom: [0, 1.5]}", 7, "model.components.gce.norm.unifrom", "'unifrom'", "'uniform'",
     ),
     "20 wrong type": ("lr: 1e-3", "lr: fast", 9, "fits.mvn[1].svi.lr", "'fast'", "0.5 or 1e-3"),
+    "20 a word for a whole number": (
+        "lr: 1e-3", "steps: two", 9, "fits.mvn[1].svi.steps", "'two'", "such as 1 or 20",
+    ),
     "20 a list for a mapping": ("{radius: 20 deg}", "[20 deg]", 2, "observation.region", "['20 deg']", "region: {"),
     "20 out of range": ("lr: 1e-3", "lr: 0", 9, "fits.mvn[1].svi.lr", "0", "lr: 0.01"),
     "20 unknown choice": ("guide: mvn", "guide: mvm", 9, "fits.mvn[1].svi.guide", "'mvm'", "did you mean 'mvn'?"),

@@ -66,6 +66,7 @@ def test_evidence_names_the_template_under_the_process(written):
 def test_cost_has_stages_and_their_total(written):
     rows = [row for row in written["cost"] if row["fit"] == "mvn" and row["data"] == "simulated-002"]
     assert [row["stage"] for row in rows] == ["map", "svi", "total"]
+    assert not [row for row in written["cost"] if row["fit"].endswith("_sidebands")], "no fit counts twice"
     assert float(rows[-1]["gradients"]) == sum(float(row["gradients"]) for row in rows[:-1])
 
 

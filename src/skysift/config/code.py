@@ -69,7 +69,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "steps/device.py",
         "steps/trials.py",
     ),
-    "events/diagnose": (*_BASE, *_EVENTS),
+    "events/diagnose": (*_BASE, *_EVENTS, "diagnostics"),
     "systematics": ("__init__.py", "errors.py", "storage", "streams.py", "parameters"),
     "tables": (*_BASE, *_GATHERING),
     "report": (*_BASE, "geometry", "sky", "instruments", *_GATHERING, *_PAGE),

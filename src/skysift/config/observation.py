@@ -35,6 +35,7 @@ DATA_SETS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "files": {"templates": (), "masks": ()},
 }
+_NSIDE = {"fermi": 128, "synthetic": 64}
 
 
 class Observation(Section):
@@ -100,6 +101,13 @@ class Observation(Section):
             raise fault("observation.files.counts with data: files", "name the counts map, or choose data: fermi")
         if self.data == "files" and "exposure" not in self.files:
             raise fault("observation.files.exposure with data: files", "name the exposure map")
+        # the resolution of the user's own maps is known once they are read
+        nside = self.nside or _NSIDE.get(self.data)
+        pixel_deg = math.degrees(math.sqrt(math.pi / 3) / nside) if nside else 0.0
+        for place, region in {"region": self.region, **self.read_out}.items():
+            if region.radius_deg < pixel_deg / 2:
+                wanted = f"a disc of at least one pixel, which is {pixel_deg:.2g} deg wide"
+                raise fault(wanted, "enlarge the radius", f"{place}: a radius of {region.radius_deg:g} deg")
         return self
 
     @field_validator("energy_edges_gev")

@@ -242,4 +242,15 @@ class Region(Section):
             raise fault(
                 "a latitude between -90 and 90 deg", "write [longitude, latitude]", f"{self.center_deg[1]:g} deg"
             )
+        reach_deg = min(abs(self.center_deg[1]) + self.radius_deg, 90.0)
+        if reach_deg <= self._widest_band_deg():
+            found = f"a band of {self._widest_band_deg():g} deg, latitudes up to {reach_deg:g} deg"
+            raise fault("some sky outside the masked band", "narrow the band, or enlarge the radius", found)
         return self
+
+    def _widest_band_deg(self) -> float:
+        """Return the half width of the widest band that is masked for sure, 0 without one."""
+        bands = [self.mask_plane_deg or 0.0]
+        if self.mask is not None:
+            bands += [mask.plane_deg or 0.0 for mask in (self.mask, *(self.mask.or_ or []))]
+        return max(bands)

@@ -35,7 +35,7 @@ def spells_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def read_number(value: object) -> float | int:
+def read_number(value: object, *, wanted: str = "a finite number", example: str = "0.5 or 1e-3") -> float | int:
     """Return the finite number that ``value`` is or spells.
 
     Values from the command line arrive as text, so text that spells a number is one; ``012`` is eight or twelve
@@ -46,7 +46,6 @@ def read_number(value: object) -> float | int:
     >>> read_number("1e3")
     1000.0
     """
-    wanted = "a finite number"
     if isinstance(value, bool):
         raise fault(wanted, "write a number; yes, no, on, off, true and false are not numbers")
     if isinstance(value, str) and _LEADING_ZERO.fullmatch(value):
@@ -57,14 +56,14 @@ def read_number(value: object) -> float | int:
     elif isinstance(value, int | float):
         number = value
     else:
-        raise fault(wanted, "write a plain number such as 0.5 or 1e-3")
+        number = math.nan
     if not math.isfinite(number):
-        raise fault(wanted, "write a plain number such as 0.5 or 1e-3")
+        raise fault(wanted, f"write a plain number such as {example}")
     return number
 
 
 def _read_integer(value: Any) -> int:  # noqa: ANN401 - whatever the file holds
-    number = read_number(value)
+    number = read_number(value, wanted="a whole number", example="1 or 20")
     if number != int(number):
         raise fault("a whole number", f"write {math.floor(number)} or {math.ceil(number)}")
     return int(number)

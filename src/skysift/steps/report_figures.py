@@ -150,6 +150,7 @@ def _plan_data(run: Run, data: str) -> Iterator[Plan]:
         renamed = [
             FitDraws(d.fit, d.colour, {n.removesuffix("_fraction"): v for n, v in d.draws.items()}, d.note)
             for d in draws
+            if any(name in d.draws for name in fractions)
         ]
         truths = {
             n.removesuffix("_fraction"): r.quantities[n].truth

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def compose_page(run: Run, pictures: Sequence[Picture], configuration: str, cost
         injection=[_embed(picture) for picture in pictures if picture.section == "sets"],
         data=[_describe_data(run, data, pictures) for data in shown_data(run.settings)],
         ranks=[_describe_ranks(run, one, pictures) for one in run.ranks],
-        calibration_columns=[label for _, label in CALIBRATION_SHOWN],
+        calibration_columns=[label for _, label in _calibration_shown(run)],
         warnings=_collect_warnings(run),
         evidence=_evidence(run),
         cost=_cost(cost),
@@ -99,10 +100,11 @@ def _headline(records: Iterable[FitRecord]) -> dict[str, str]:
     verdicts = [judge_record(record) for record in records]
     total = len(verdicts)
     words = [verdict.word for verdict in verdicts]
+    tempered = words.count(NOT_A_POSTERIOR)
     counted = (
         (words.count("missing"), "missing"),
         (words.count("not converged"), "not converged"),
-        (words.count(NOT_A_POSTERIOR), "tempered, so not posteriors"),
+        (tempered, f"tempered, so not {'a posterior' if tempered == 1 else 'posteriors'}"),
         (words.count("not checked"), "not checked"),
         (words.count("converged, with reservations"), "converged with reservations"),
     )
@@ -159,6 +161,7 @@ def _in_section(pictures: Sequence[Picture], section: str) -> list[dict[str, str
 
 def _describe_set(run: Run, name: str, pictures: Sequence[Picture]) -> dict[str, Any]:
     """Return the calibration table and figures of one simulated set."""
+    shown = _calibration_shown(run)
     rows = [row for row in run.calibration if row["set"] == name]
     parameters = [p for p in dict.fromkeys(row["parameter"] for row in rows) if not p.split("[")[0].endswith("_counts")]
     parameters.sort(key=lambda parameter: (parameter != run.signal, not parameter.endswith("_norm")))
@@ -166,7 +169,7 @@ def _describe_set(run: Run, name: str, pictures: Sequence[Picture]) -> dict[str,
         {
             "parameter": parameter,
             "unit": next(row["unit"] for row in rows if row["parameter"] == parameter),
-            "rows": [_calibration_cells(row) for row in rows if row["parameter"] == parameter],
+            "rows": [_calibration_cells(row, shown) for row in rows if row["parameter"] == parameter],
         }
         for parameter in parameters
     ]
@@ -176,11 +179,27 @@ def _describe_set(run: Run, name: str, pictures: Sequence[Picture]) -> dict[str,
     return {"name": name, "truth": ", ".join(truth), "count": count, "tables": tables, "figures": figures}
 
 
-def _calibration_cells(row: Row) -> dict[str, Any]:
-    digits = {"mean_log_z": 7}
-    cells = [
-        str(row[key]) if key == "n" else spell_number(row.get(key), digits.get(key, 3)) for key, _ in CALIBRATION_SHOWN
-    ]
+def _calibration_shown(run: Run) -> list[tuple[str, str]]:
+    """Return the columns of calibration tables that hold anything."""
+    return [(key, label) for key, label in CALIBRATION_SHOWN if any(_is_known(row.get(key)) for row in run.calibration)]
+
+
+def _is_known(value: float | None) -> bool:
+    return value is not None and not math.isnan(value)
+
+
+def _calibration_cell(row: Row, name: str) -> str:
+    count, value = row["n"], row.get(name)
+    if name == "n":
+        return str(count)
+    if name.startswith("coverage") and value is not None and 0 < count < 10:
+        # few replicates make no percentage
+        return f"{round(count * value)} of {count}"
+    return spell_number(value, 7 if name == "mean_log_z" else 3)
+
+
+def _calibration_cells(row: Row, shown: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    cells = [_calibration_cell(row, name) for name, _ in shown]
     if row["fit"] == "prior":
         return {"fit": "bare prior", "cells": ["–", *cells[1:]], "note": ""}
     notes = [
@@ -228,10 +247,16 @@ def _describe_data(run: Run, data: str, pictures: Sequence[Picture]) -> dict[str
 
 def _p_values(run: Run, record: FitRecord) -> list[dict[str, Any]]:
     """Return the predictive p-values of one fit; odd ones lie outside 0.01 to 0.99."""
-    found = read_scores(run.folder, record.fit, record.data).get("p_values", {})
+    scores = read_scores(run.folder, record.fit, record.data)
+    # what no replica reaches is only bounded
+    least = 1 / (1 + scores["draws"]) if scores else 0.0
     return [
-        {"name": name.replace("_", " "), "value": spell_number(value), "is_odd": not 0.01 <= value <= 0.99}
-        for name, value in found.items()
+        {
+            "name": name.replace("_", " "),
+            "value": f"≤ {spell_number(least, 2)}" if value <= 1.0001 * least else spell_number(value),
+            "is_odd": not 0.01 <= value <= 0.99,
+        }
+        for name, value in scores.get("p_values", {}).items()
     ]
 
 

@@ -106,10 +106,10 @@ def _modulated_first(settings: AnyReportSlice, fit: str) -> list[str]:
 
 
 def cost_rows(records: Iterable[FitRecord]) -> list[Row]:
-    """Return one row per fit, data set and stage, and their sum as stage ``total``."""
+    """Return one row per fit, data set and stage, and their sum as stage ``total``; no fit counts twice."""
     rows: list[Row] = []
     for record in records:
-        if record.problem:
+        if record.problem or record.has_systematic:
             continue
         head = {"fit": record.fit, "data": record.data}
         rows += [{**head, "stage": stage.engine, **stage.cost} for stage in record.stages if stage.cost]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skysift.config import load_slice
+from skysift.diagnostics.predictive import draw_replicas, measure_deviance, predictive_p_value
 from skysift.errors import InputError
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.marginals import read_marginals
@@ -81,6 +82,7 @@ def run(config: Path, observation: Path, data: Path, posterior: Path, out: Path,
         "fit": settings.name,
         "data": marginals.data,
         "kind": "events",
+        "draws": min(DRAWS, len(next(iter(counts.values())))),
         "p_values": p_values,
         "quantiles": list(QUANTILES),
         "counts": {name: np.quantile(drawn, QUANTILES).tolist() for name, drawn in counts.items()},
@@ -131,13 +133,9 @@ def _compare(
     total = len(next(iter(counts.values())))
     rows = stream.choice(total, size=min(DRAWS, total), replace=False)
     mean = np.sum([counts[name][rows, None] * share for name, share in shares.items()], axis=0)
-    replica = stream.poisson(mean).astype(np.float64)
+    replica = draw_replicas(mean, stream)
     quantiles = np.quantile(replica, QUANTILES, axis=0)
-    return quantiles, float(np.mean(_deviance(replica, mean) >= _deviance(seen[None], mean)))
-
-
-def _deviance(counts: Array, mean: Array) -> Array:
-    floor = np.maximum(mean, 1e-300)
-    ratio = np.where(counts > 0, counts * np.log(np.where(counts > 0, counts, 1.0) / floor), 0.0)
-    deviance: Array = 2.0 * (ratio - counts + mean).sum(-1)
-    return deviance
+    # a bin that no source reaches has a mean of nothing
+    expected = np.maximum(mean, 1e-300)
+    observed, replicated = (measure_deviance(events, expected).sum(-1) for events in (seen.astype(np.int64), replica))
+    return quantiles, predictive_p_value(observed, replicated)
