@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -89,7 +89,7 @@ class Source(NamedTuple):
         if len(points):
             away = _offsets(light.points_deg[:, 0], light.points_deg[:, 1], pointing)
             points = points * average_area(irf, nodes, away).T
-        gaps = np.array([_gap_deg(shape, axes.grid) for shape, _ in light.shapes])
+        gaps = _find_gaps_deg([shape for shape, _ in light.shapes], axes.grid)
         spread = [
             flux * largest * (shape.share_beyond(gap) / shape.share_on_sphere if gap <= shape.reach_deg else 0.0)
             for (shape, flux), gap in zip(light.shapes, gaps, strict=True)
@@ -126,12 +126,15 @@ class Source(NamedTuple):
         return energy, lon, lat
 
 
-def _gap_deg(shape: Shape, grid: LonLatGrid) -> float:
-    """Return a distance from a shape's centre within which no pixel lies, deg."""
-    if grid.find(shape.lon_deg, shape.lat_deg) >= 0:
-        return 0.0
-    pixel = 0.5 * np.hypot(np.diff(grid.lon_edges_deg).max(), np.diff(grid.lat_edges_deg).max())
-    return max(float(grid.separations_deg(shape.lon_deg, shape.lat_deg).min() - pixel), 0.0)
+def _find_gaps_deg(shapes: Sequence[Shape], grid: LonLatGrid) -> Array:
+    """Return distances from centres of shapes (n,) within which no pixel lies, deg."""
+    lon, lat = (np.array([getattr(shape, name) for shape in shapes]) for name in ("lon_deg", "lat_deg"))
+    row, column = np.divmod(np.arange(grid.size), grid.shape[1])
+    border = np.isin(row, (0, grid.shape[0] - 1)) | np.isin(column, (0, grid.shape[1] - 1))
+    pixels = unit_vectors(grid.lon_deg[border], grid.lat_deg[border])
+    apart = np.asarray(angular_separation_deg(unit_vectors(lon, lat)[:, None], pixels)).min(axis=1)
+    half = 0.5 * np.hypot(np.diff(grid.lon_edges_deg).max(), np.diff(grid.lat_edges_deg).max())
+    return np.where(grid.find(lon, lat) >= 0, 0.0, np.maximum(apart - half, 0.0))
 
 
 def _group(numbers: NDArray[np.int64], count: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
