@@ -110,14 +110,15 @@ def test_verdicts():
     assert failed.verdict == "not calibrated"
     assert failed.why == ("20 of 300 fits failed",)
     rows = list(rank_rows([good, failed]))
-    assert [row["n"] for row in rows] == [300, 300, 280, 280]
-    assert {row["verdict"] for row in rows[:2]} == {"calibrated"}
+    assert [row["n"] for row in rows] == [300, 300, 300, 280, 280, 280]
+    assert [row["quantity"] for row in rows[:3]] == ["a", "b", "joint"]
+    assert {row["verdict"] for row in rows[:3]} == {"calibrated"}
 
 
 def test_figure_shows_what_the_numbers_say():
     found = judge("good", make_batch(300), 1).found
     figure, table = plot_ranks(found, ("a", "b"))
-    assert len(figure.axes) == 2
+    assert len(figure.axes) == 3
     assert ((table["a"] >= table["band_low"]) & (table["a"] <= table["band_high"])).all()
     narrow = plot_ranks(judge("narrow", make_batch(300, scale=0.7), 1).found, ("a", "b"))[1]
     assert not ((narrow["a"] >= narrow["band_low"]) & (narrow["a"] <= narrow["band_high"])).all()

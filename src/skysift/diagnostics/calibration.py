@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from skysift.diagnostics.bands import make_ecdf_band
 from skysift.diagnostics.coverage import LEVELS, binomial_tolerance, measure_coverage, measure_pulls
 from skysift.diagnostics.ranks import adjust_holm, measure_uniformity, rank_truths, uniforms_from_ranks
+from skysift.diagnostics.tarp import JointCoverage, measure_joint_coverage
 
-__all__ = ["Calibration", "check_calibration"]
+__all__ = ["LOG_DENSITY", "Calibration", "check_calibration"]
+
+#: The quantity that is ranked like the others and is no coordinate of the joint posterior.
+LOG_DENSITY = "log_density"
 
 SMALLEST_P_VALUE = 0.01
 # 3.13 sigma: the +-0.1 on the mean and 0.93-1.07 on the sd that are asked of 1000 simulations.
@@ -21,7 +25,10 @@ PULL_SIGMAS = 3.13
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration of some quantities over ``count`` simulations; arrays are (quantity,) or (level, quantity)."""
+    """Calibration of some quantities over ``count`` simulations; arrays are (quantity,) or (level, quantity).
+
+    ``joint``: coverage of the regions of all quantities but the log density together.
+    """
 
     names: tuple[str, ...]
     count: int
@@ -31,6 +38,7 @@ class Calibration:
     coverage: NDArray[np.float64]
     pull_mean: NDArray[np.float64]
     pull_sd: NDArray[np.float64]
+    joint: JointCoverage
     failures: tuple[str, ...]
 
     @property
@@ -39,8 +47,8 @@ class Calibration:
         return not self.failures
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row of numbers per quantity, for a table."""
-        return [
+        """Return one row of numbers per quantity, for a table, and one for all of them together."""
+        rows = [
             {
                 "quantity": name,
                 "n": self.count,
@@ -52,6 +60,7 @@ class Calibration:
             }
             for k, name in enumerate(self.names)
         ]
+        return [*rows, self.joint.row()]
 
 
 def check_calibration(
@@ -67,7 +76,7 @@ def check_calibration(
     names : (quantity,)
     truths : (simulation, quantity), each drawn from the prior that the fits use
     draws : (simulation, draw, quantity), thinned
-    random : breaks ties of ranks
+    random : breaks ties of ranks, and chooses the points of joint coverage
 
     Returns
     -------
@@ -75,7 +84,8 @@ def check_calibration(
 
     References
     ----------
-    Talts et al. (2018), arXiv 1804.06788; Säilynoja, Bürkner and Vehtari (2022), Statistics and Computing 32, 32
+    Talts et al. (2018), arXiv 1804.06788; Säilynoja, Bürkner and Vehtari (2022), Statistics and Computing 32, 32;
+    Lemos et al. (2023), arXiv 2302.03026
     """
     count, size = truths.shape[0], draws.shape[1]
     uniforms = uniforms_from_ranks(rank_truths(truths, draws, random), size, random)
@@ -83,6 +93,8 @@ def check_calibration(
     inside = np.array([band.contains(column) for column in uniforms.T])
     p_values = adjust_holm(measure_uniformity(uniforms))
     coverage, pulls = measure_coverage(truths, draws), measure_pulls(truths, draws)
+    together = [k for k, name in enumerate(names) if name != LOG_DENSITY]
+    joint = measure_joint_coverage(truths[:, together], draws[:, :, together], random)
     failures: list[str] = []
     for k, name in enumerate(names):
         if not inside[k]:
@@ -98,4 +110,7 @@ def check_calibration(
             failures.append(f"{name}: mean pull {pulls.mean[k]:+.2f}")
         if abs(pulls.sd[k] - 1) > PULL_SIGMAS * pulls.sd_error[k]:
             failures.append(f"{name}: sd of pulls {pulls.sd[k]:.2f}")
-    return Calibration(names, count, uniforms, inside, p_values, coverage, pulls.mean, pulls.sd, tuple(failures))
+    if not joint.is_inside:
+        level, share = joint.worst
+        failures.append(f"joint: {100 * level:.0f} % regions hold the truth in {100 * share:.1f} %")
+    return Calibration(names, count, uniforms, inside, p_values, coverage, pulls.mean, pulls.sd, joint, tuple(failures))

@@ -1,4 +1,4 @@
-"""Ranks of truths among posterior draws: how far their distribution strays from uniform, and what intervals hold."""
+"""Ranks of truths among posterior draws: how far they stray from uniform, and what intervals and regions hold."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ STYLES = ("-", "--", ":", "-.")
 def plot_ranks(found: Calibration, labels: tuple[str, ...]) -> tuple[Figure, pd.DataFrame]:
     """Plot the ranks' distribution minus uniform with its 99 % band, and coverage minus nominal with 3 sigma.
 
+    Beside them the coverage of joint regions minus their level with its 99 % bootstrap band, which must hold zero.
+
     Parameters
     ----------
     found : calibration of one fit
@@ -39,7 +41,7 @@ def plot_ranks(found: Calibration, labels: tuple[str, ...]) -> tuple[Figure, pd.
     band = make_ecdf_band(found.count, 0.99)
     share = np.stack([count_below(column, band.points) / found.count for column in found.uniforms.T], 1)
     with use_style():
-        figure, (left, right) = new_figure(9.6, 3.9, 1, 2)
+        figure, (left, right, last) = new_figure(12.6, 3.9, 1, 3)
         left.fill_between(
             band.points, band.lower - band.points, band.upper - band.points, color=MUTED, alpha=0.25, lw=0,
             label="99 % of uniform ranks",
@@ -53,6 +55,7 @@ def plot_ranks(found: Calibration, labels: tuple[str, ...]) -> tuple[Figure, pd.
         left.set(xlabel="rank of the truth / draws", ylabel="share of truths below, minus uniform", xlim=(0, 1))
         left.set_title(f"Ranks of {found.count} truths")
         _draw_coverage(right, found)
+        _draw_joint(last, found)
         handles, names = left.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)))
     frame = pd.DataFrame({"rank": band.points, "band_low": band.lower, "band_high": band.upper})
@@ -72,3 +75,15 @@ def _draw_coverage(place: Axes, found: Calibration) -> None:
     place.set(xlabel="credible interval", ylabel="truths inside, minus level (%)")
     place.set_xticks(at, [f"{100 * level:.0f} %" for level in LEVELS])
     place.set_title("Coverage (bars: 3 sigma)")
+
+
+def _draw_joint(place: Axes, found: Calibration) -> None:
+    joint = found.joint
+    place.fill_between(
+        joint.levels, 100 * (joint.lower - joint.levels), 100 * (joint.upper - joint.levels), color=MUTED, alpha=0.25,
+        lw=0,
+    )  # fmt: skip
+    place.axhline(0, color=MUTED, lw=0.8)
+    place.plot(joint.levels, 100 * (joint.coverage - joint.levels), "o-", ms=3, color=COLOURS[0])
+    place.set(xlabel="credibility of joint regions", ylabel="truths inside, minus level (%)", xlim=(0, 1))
+    place.set_title("Joint coverage (band: 99 % bootstrap)")
