@@ -75,13 +75,33 @@ def test_a_fit_that_changes_a_component_needs_a_source_of_its_own():
         ({"model__binned": False, "chunks": 7}, 7, 350),
         ({"model__binned": False, "simulate": {"events": {"source": 2_500_000}}}, 3, 2_500_000),
         ({"model__binned": False, "simulate": {"events": 4e6, "truth": {"source": 1}}}, 4, 4_000_000),
-        ({"model__binned": False, "simulate": {"events": "physical"}}, 1, 1),
     ],
 )
 def test_chunks_follow_the_number_of_events(changes, chunks, events):
     analysis = resolve(changed(**changes))
     assert analysis.expected_events("simulated-000") == events
     assert analysis.chunk_count("simulated-000") == chunks
+
+
+def test_physical_numbers_are_planned_from_flux_and_live_time():
+    physical = {"model__binned": False, "simulate": {"events": "physical"}}
+
+    def events(**changes):
+        analysis = resolve(changed(**physical | changes))
+        expected = analysis.expected_events("simulated-000")
+        assert analysis.chunk_count("simulated-000") == -(-expected // 1_000_000)
+        return expected
+
+    hours = {
+        time: events(observation__pointings=[{"lon": "0 deg", "lat": "0 deg", "time": time}])
+        for time in ("5 h", "500 h")
+    }
+    assert hours["500 h"] == pytest.approx(100 * hours["5 h"], rel=1e-3)
+    assert hours["500 h"] > 3_000_000
+    without = {"simulate": {"events": "physical", "truth": {"background": 0, "diffuse": 0, "source": 2}}}
+    assert 1000 < events(**without) < 0.05 * events()
+    steep = without["simulate"] | {"parameters": {"diffuse_index": 3.0}, "truth": {"background": 0, "source": 0}}
+    assert events(simulate=steep) > events(simulate=steep | {"parameters": {"diffuse_index": 2.0}})
 
 
 def test_observed_events_are_one_data_set():

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 from pydantic import model_validator
 
 from skysift.config.events.components import EventComponent, EventModel, EventModelOverride
+from skysift.config.events.expected import estimate_events
 from skysift.config.events.observation import EventObservation
 from skysift.config.events.simulate import EventSimulation
 from skysift.config.faults import fault
@@ -115,13 +116,15 @@ class EventAnalysis(Run):
         return self.chunks
 
     def expected_events(self, data: str, observed: int = 1) -> int:
-        """Return about how many events a data set has; 1 where nobody knows."""
+        """Return about how many events a data set has."""
         if self.simulate is None:
             return observed
-        events = self.simulate.sets[data.rpartition("-")[0]].events
-        if isinstance(events, dict):
-            return int(sum(events.values()))
-        return int(events) if isinstance(events, float | int) else 1
+        drawn = self.simulate.sets[data.rpartition("-")[0]]
+        if isinstance(drawn.events, dict):
+            return int(sum(drawn.events.values()))
+        if isinstance(drawn.events, float | int):
+            return int(drawn.events)
+        return estimate_events(self.observation, self.model.components, drawn)
 
     def make_slices(self) -> dict[str, Section]:
         """Return what each step reads, by slice name; see `skysift.config.events.slices`."""
