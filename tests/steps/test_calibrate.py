@@ -1,5 +1,7 @@
 """Trials of a fit on its own model's data: the same however they are cut, kept when they fail, judged with controls."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.steps.small_event_run import SmallEventRun
@@ -13,9 +15,12 @@ from skysift.steps.events import calibrate as calibrate_events
 from skysift.steps.ranks import gather_ranks, judge, rank_rows
 from skysift.steps.trials import Batch, Trial, parse_batch, read_trials, run_trials
 
+OPEN = {"variance": {"lognormal": [0.01, 0.7]}}
 FITS = {
     "quick": ["laplace"],
     "bent": {"model": modulated(), "sequence": [{"laplace": {"importance": 0}}]},
+    "open": {"model": modulated(**OPEN, grid=3), "sequence": [{"laplace": {"importance": 0}}]},
+    "highest": {"model": modulated(**OPEN, hyper="maximised"), "sequence": [{"laplace": {"importance": 0}}]},
 }
 
 
@@ -60,6 +65,32 @@ def test_counts_under_a_field_are_ranked_with_the_norms(run):
     assert np.abs(pull).max() < 8
 
 
+def test_integrated_hyper_parameters_are_ranked_between_their_nodes(run):
+    batch = read_trials([try_fit(run, "open", "0/2", "open")], "open")
+    column = batch.names.index("diffuse_variance")
+    draws = batch.draws[:, :, column]
+    assert len(np.unique(draws[0])) == 30
+    assert (draws > 0).all()
+    pull = np.log(batch.truths[:, column] / np.exp(np.log(draws).mean(1))) / np.log(draws).std(1)
+    assert np.abs(pull).max() < 8
+    assert "log_density" not in batch.names
+
+
+def test_what_is_not_ranked_is_told(run):
+    told = {}
+    for fit in ("quick", "bent", "open", "highest"):
+        batch = read_trials([try_fit(run, fit, "0/2", f"told-{fit}")], fit)
+        told[fit] = dict(text.split(": ") for text in batch.unranked)
+        assert not told[fit].keys() & set(batch.names)
+    assert told["quick"] == {}
+    assert set(told["bent"]) == {"diffuse_field"}
+    assert set(told["open"]) == {"diffuse_field", "log_density"}
+    assert set(told["highest"]) == {"diffuse_field", "diffuse_variance", "log_density"}
+    batch = replace(make_batch(300), unranked=("c: 28 numbers",))
+    last = list(rank_rows([judge("good", batch, 1)]))[-1]
+    assert (last["quantity"], last["verdict"], last["why"]) == ("c", "not ranked", "28 numbers")
+
+
 def test_events_are_tried_in_the_same_way(tmp_path, repository):
     keys = {"calibrate": {"simulations": 2, "per_job": 2, "draws": 40, "fits": ["quick"]}}
     run = SmallEventRun(tmp_path, repository, **keys)
@@ -67,6 +98,7 @@ def test_events_are_tried_in_the_same_way(tmp_path, repository):
     calibrate_events.run(run.slice("calibrate-quick"), run.observation, "0/1", out, run.responses)
     batch = read_trials([out], "quick")
     assert batch.names == ("diffuse_fraction", "catalogue_fraction", "background_fraction", "log_density")
+    assert batch.unranked == ()
     np.testing.assert_allclose(batch.truths[:, :3].sum(1), 1)
     pull = (batch.truths - batch.draws.mean(1)) / batch.draws.std(1)
     assert np.abs(pull).max() < 8
@@ -127,7 +159,7 @@ def test_figure_shows_what_the_numbers_say():
 def test_missing_and_foreign_files_are_told_not_raised(run, tmp_path):
     settings = load_slice(run.slice("report"), "report")
     found = gather_ranks(tmp_path, settings)
-    assert [one.fit for one in found] == ["quick", "bent"]
+    assert [one.fit for one in found] == list(FITS)
     assert all("no simulations" in one.problem for one in found)
     broken = tmp_path / "calibration" / "quick" / "000.h5"
     broken.parent.mkdir(parents=True)

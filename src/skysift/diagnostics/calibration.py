@@ -13,10 +13,7 @@ from skysift.diagnostics.coverage import LEVELS, binomial_tolerance, measure_cov
 from skysift.diagnostics.ranks import adjust_holm, measure_uniformity, rank_truths, uniforms_from_ranks
 from skysift.diagnostics.tarp import JointCoverage, measure_joint_coverage
 
-__all__ = ["LOG_DENSITY", "Calibration", "check_calibration"]
-
-#: The quantity that is ranked like the others and is no coordinate of the joint posterior.
-LOG_DENSITY = "log_density"
+__all__ = ["Calibration", "check_calibration"]
 
 SMALLEST_P_VALUE = 0.01
 # 3.13 sigma: the +-0.1 on the mean and 0.93-1.07 on the sd that are asked of 1000 simulations.
@@ -27,7 +24,7 @@ PULL_SIGMAS = 3.13
 class Calibration:
     """Calibration of some quantities over ``count`` simulations; arrays are (quantity,) or (level, quantity).
 
-    ``joint``: coverage of the regions of all quantities but the log density together.
+    ``joint``: coverage of the regions of all coordinates together.
     """
 
     names: tuple[str, ...]
@@ -68,6 +65,7 @@ def check_calibration(
     truths: NDArray[np.float64],
     draws: NDArray[np.float64],
     random: np.random.Generator,
+    apart: tuple[str, ...] = ("log_density",),
 ) -> Calibration:
     """Check that truths look like draws of their own posteriors.
 
@@ -77,6 +75,7 @@ def check_calibration(
     truths : (simulation, quantity), each drawn from the prior that the fits use
     draws : (simulation, draw, quantity), thinned
     random : breaks ties of ranks, and chooses the points of joint coverage
+    apart : quantities that are ranked like others and are no coordinates of the joint posterior
 
     Returns
     -------
@@ -93,7 +92,7 @@ def check_calibration(
     inside = np.array([band.contains(column) for column in uniforms.T])
     p_values = adjust_holm(measure_uniformity(uniforms))
     coverage, pulls = measure_coverage(truths, draws), measure_pulls(truths, draws)
-    together = [k for k, name in enumerate(names) if name != LOG_DENSITY]
+    together = [k for k, name in enumerate(names) if name not in apart]
     joint = measure_joint_coverage(truths[:, together], draws[:, :, together], random)
     failures: list[str] = []
     for k, name in enumerate(names):

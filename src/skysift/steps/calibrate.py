@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skysift.config import load_slice
-from skysift.steps.trials import Trial, parse_batch, pick_draws, run_trials, write_trials
+from skysift.steps.trials import LOG_DENSITY, Trial, parse_batch, pick_draws, run_trials, write_trials
 from skysift.storage.hdf5 import check_writable, collect
 
 if TYPE_CHECKING:
@@ -56,14 +57,18 @@ def run(config: Path, observation: Path, batch: str, out: Path) -> None:
     experiment = _Experiment(settings, read_observation(observation), device)
     found = run_trials(numbers, experiment.attempt, lambda number: experiment.draw(number).quantities)
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation])
-    write_trials(out, settings.name, found, provenance)
+    write_trials(out, settings.name, replace(found, unranked=experiment.unranked), provenance)
 
 
 @dataclass(frozen=True)
 class _Sky:
-    """One truth: values (1, ...) by parameter, the model that they belong to, its quantities, and drawn counts."""
+    """One truth: values (1, ...) by parameter, the model that they belong to, its quantities, and drawn counts.
+
+    ``hyper``: hyper-parameters that the fit integrates, by name.
+    """
 
     values: Mapping[str, Tensor]
+    hyper: Mapping[str, Tensor]
     member: TemplateModel
     quantities: Mapping[str, float]
     counts: Counts
@@ -108,13 +113,12 @@ class _Experiment:
         sky = member.simulate(values, stream.generator("counts"))[0].cpu().numpy()
         seen[:, self.observation.region] = np.rint(sky).astype(np.int64).reshape(len(seen), -1)
         quantities = self._quantities(member, values)
-        return _Sky(values, member, quantities, Counts(f"trial-{number:03d}", seen))
+        if flat.hyper_nodes > 1:
+            quantities |= {name: float(part) for name, part in hyper.items()}
+        return _Sky(values, hyper, member, quantities, Counts(f"trial-{number:03d}", seen))
 
     def _quantities(self, member: TemplateModel, values: Mapping[str, Tensor]) -> dict[str, float]:
-        """Return the true norms, sampled hyper-parameters and counts under a field, by the names of single numbers.
-
-        Hyper-parameters that are integrated have the few nodes of a quadrature for draws, which rank nothing.
-        """
+        """Return the true norms, sampled hyper-parameters and counts under a field, by the names of single numbers."""
         named: dict[str, float] = {}
         for item in member.parameters:
             if item.block != "field":
@@ -125,6 +129,22 @@ class _Experiment:
             if name in bent:
                 named |= _split(f"{name}_counts", part.reshape(bands, -1).sum(-1).squeeze(0).cpu().numpy())
         return named
+
+    @property
+    def unranked(self) -> tuple[str, ...]:
+        """What has no rank of its own, with the reason."""
+        flat, told = self.flat, []
+        for item in flat.parameters:
+            if item.block == "field":
+                own = f"{item.name.split('_field')[0]}_counts"
+                told.append(f"{item.name}: {math.prod(item.shape)} numbers, seen through {own} and the log density")
+        if flat.hyper is not None:
+            maximised = flat.hyper_nodes == 1
+            if maximised:
+                told += [f"{item.name}: set to the maximum of its evidence, so without draws" for item in flat.hyper]
+            reason = "set to their maximum" if maximised else "known at the nodes of a quadrature alone"
+            told.append(f"{LOG_DENSITY}: that of draws belongs to hyper-parameters {reason}")
+        return tuple(told)
 
     def attempt(self, number: int) -> Trial:
         """Simulate and fit one truth."""
@@ -143,17 +163,14 @@ class _Experiment:
         origin = Origin(self.settings.name, counts.name, self.settings.run, self.settings.seed)
         posterior = gather_posterior(model, results, self.observation, counts, origin, stream, {})
         spent, count = time.process_time() - began, self.settings.calibrate.draws
-        draws = {
-            name: pick_draws(array, count)
-            for name, array in _single_numbers(posterior).items()
-            if name in sky.quantities
-        }
+        single = _single_numbers(posterior) | _hyper_draws(model, posterior, stream)
+        draws = {name: pick_draws(array, count) for name, array in single.items() if name in sky.quantities}
         truth = dict(sky.quantities)
         if model.hyper is None and not fixed:
             z = torch.stack([torch.as_tensor(pick_draws(column, count)) for column in _columns(model, posterior)], 1)
             both = torch.cat([model.parameters.unconstrain(dict(sky.values)), z.to(self.device)])
             density = Target(model, device=self.device).log_density(both).cpu().numpy()
-            truth["log_density"], draws["log_density"] = float(density[0]), density[1:]
+            truth[LOG_DENSITY], draws[LOG_DENSITY] = float(density[0]), density[1:]
         return Trial(truth, draws, posterior.converged, spent)
 
 
@@ -174,6 +191,23 @@ def _single_numbers(posterior: Posterior) -> dict[str, NDArray[np.float64]]:
             cells = array.reshape(*array.shape[:2], -1)
             found |= {f"{name}[{k}]": cells[:, :, k] for k in range(cells.shape[2])}
     return found
+
+
+def _hyper_draws(model: TemplateModel, posterior: Posterior, stream: Stream) -> dict[str, NDArray[np.float64]]:
+    """Return draws (chain, draw) of hyper-parameters that were integrated, spread between the nodes."""
+    import torch
+
+    from skysift.inference.hyper_draws import spread_draws
+
+    if model.hyper is None:
+        return {}
+    nodes = {item.name: np.asarray(posterior.arrays[f"node_{item.name}"].array) for item in model.hyper}
+    theta = model.hyper.unconstrain({name: torch.as_tensor(column) for name, column in nodes.items()}).numpy()
+    weight = np.asarray(posterior.arrays["node_log_weight"].array)
+    variant = np.asarray(posterior.sample_stats["variant"].array)
+    spread = spread_draws(theta, weight, variant.ravel(), stream.numpy("nodes"))
+    values = model.hyper.values(torch.as_tensor(spread))
+    return {name: part.numpy().reshape(variant.shape) for name, part in values.items()}
 
 
 def _columns(model: TemplateModel, posterior: Posterior) -> list[NDArray[np.float64]]:

@@ -103,7 +103,7 @@ def gather_ranks(run_dir: Path, settings: AnyReportSlice) -> list[FitRanks]:
 
 
 def rank_rows(ranks: list[FitRanks]) -> Iterator[Row]:
-    """Yield a row for each fit and quantity."""
+    """Yield a row for each fit and quantity, one for all quantities together, and one for whatever has no rank."""
     for one in ranks:
         head: Row = {"fit": one.fit, "verdict": one.verdict or "missing"}
         if one.batch is None or one.found is None:
@@ -116,3 +116,6 @@ def rank_rows(ranks: list[FitRanks]) -> Iterator[Row]:
         for row in one.found.rows():
             own = [text.split(": ", 1)[1] for text in one.found.failures if text.startswith(f"{row['quantity']}: ")]
             yield {**head, **row, "why": "; ".join(own or ([] if one.found.failures else one.why))}
+        for text in one.batch.unranked:
+            name, _, reason = text.partition(": ")
+            yield {**head, "quantity": name, "verdict": "not ranked", "why": reason}

@@ -84,6 +84,8 @@ def _describe_ranks(run: Run, one: FitRanks, pictures: Sequence[Picture]) -> dic
     if one.batch is not None:
         facts = [f"{len(one.batch.numbers)} simulations", f"{one.failed} failed"]
         facts.append(f"{int(one.batch.is_flagged.sum())} called themselves not converged")
+        without = [text.split(":")[0].replace("_", " ") for text in one.batch.unranked]
+        facts += [f"not ranked: {' and '.join(without)}"] if without else []
     caught = [name for name in CONTROLS if one.found is not None and name not in one.blind]
     return {
         "fit": one.fit,

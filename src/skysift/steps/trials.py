@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from skysift.errors import InputError, NumericsError
 from skysift.storage.hdf5 import Dataset, Field, Provenance, read, write
 
-__all__ = ["Batch", "Trial", "parse_batch", "pick_draws", "read_trials", "run_trials", "write_trials"]
+__all__ = ["LOG_DENSITY", "Batch", "Trial", "parse_batch", "pick_draws", "read_trials", "run_trials", "write_trials"]
 
+#: The joint log density of data and parameters: ranked like a parameter.
+LOG_DENSITY = "log_density"
 FORMAT = "trials"
 FAILED, UNKNOWN = -1, 2
 
@@ -34,7 +36,8 @@ class Trial:
 class Batch:
     """Trials as arrays: ``names`` (q,), ``numbers`` (n,), ``truths`` (n, q), ``draws`` (n, draws, q), NaN where failed.
 
-    ``converged`` (n,): 1, 0, -1 for a fit that failed, 2 for one that says nothing; ``cpu_s`` (n,).
+    ``converged`` (n,): 1, 0, -1 for a fit that failed, 2 for one that says nothing; ``cpu_s`` (n,); ``unranked``:
+    parameters that are no quantity, each as ``name: reason``.
     """
 
     names: tuple[str, ...]
@@ -43,6 +46,7 @@ class Batch:
     draws: NDArray[np.float64]
     converged: NDArray[np.int64]
     cpu_s: NDArray[np.float64]
+    unranked: tuple[str, ...] = ()
 
     @property
     def is_failed(self) -> NDArray[np.bool_]:
@@ -128,7 +132,7 @@ def write_trials(out: Path, fit: str, batch: Batch, provenance: Provenance) -> N
             "converged": Dataset(batch.converged, "", "1, 0, -1 failed, 2 unknown", ("number",)),
             "cpu": Dataset(batch.cpu_s, "s", "CPU time of the fit", ("number",)),
         },
-        attributes={"fit": fit, "quantities": list(batch.names)},
+        attributes={"fit": fit, "quantities": list(batch.names), "unranked": list(batch.unranked)},
         provenance=provenance,
     )
 
@@ -156,7 +160,7 @@ def read_trials(paths: Iterable[Path], fit: str) -> Batch:
         name: np.concatenate([getattr(part, name) for _, part in parts])[order]
         for name in ("numbers", "truths", "draws", "converged", "cpu_s")
     }
-    return Batch(first.names, **joined)
+    return Batch(first.names, **joined, unranked=first.unranked)
 
 
 def _read(path: Path, fit: str) -> tuple[Path, Batch]:
@@ -168,4 +172,5 @@ def _read(path: Path, fit: str) -> tuple[Path, Batch]:
     if file.attributes["fit"] != fit:
         raise InputError(path, "fit", file.attributes["fit"], fit, "name the files of one fit")
     names = tuple(str(name) for name in file.attributes["quantities"])
-    return path, Batch(names, file["number"], file["truth"], file["draws"], file["converged"], file["cpu"])
+    unranked = tuple(str(text) for text in file.attributes["unranked"])
+    return path, Batch(names, file["number"], file["truth"], file["draws"], file["converged"], file["cpu"], unranked)

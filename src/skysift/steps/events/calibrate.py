@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from skysift.steps.device import choose_device, set_threads
 from skysift.steps.events.simulate import draw_events
 from skysift.steps.events.sources import Finder, open_responses, read_responses
 from skysift.steps.results import Origin, gather_engines
-from skysift.steps.trials import Trial, parse_batch, pick_draws, run_trials, write_trials
+from skysift.steps.trials import LOG_DENSITY, Trial, parse_batch, pick_draws, run_trials, write_trials
 from skysift.storage.hdf5 import check_writable, collect
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run(config: Path, observation: Path, batch: str, out: Path, response: Sequen
     )
     found = run_trials(numbers, experiment.attempt, experiment.truth)
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, *response])
-    write_trials(out, settings.name, found, provenance)
+    write_trials(out, settings.name, replace(found, unranked=experiment.unranked), provenance)
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,17 @@ class _Experiment:
         values = self._draw_values(number)
         return {name: float(part[0]) for name, part in _measure(self.drawn_from, values).items()}
 
+    @property
+    def unranked(self) -> tuple[str, ...]:
+        """What has no rank of its own, with the reason."""
+        many = {item.name: item for item in self.drawn_from.parameters if item.block == "field" or item.shape != ()}
+        own = {item.name for item in self.drawn_from.shares.parameters}
+        told = [f"{name}: {math.prod(item.shape)} numbers, each with a truth for every list"
+                for name, item in many.items() if name not in own]  # fmt: skip
+        if any(item.block == "field" for item in many.values()):
+            told.append(f"{LOG_DENSITY}: the truth of a field is drawn with each list and not kept")
+        return tuple(told)
+
     def _draw_events(self, number: int, values: Values) -> EventList:
         model = self.drawn_from
         own = {item.name: float(values[item.name][0]) for item in model.further if item.block != "field"}
@@ -175,7 +187,7 @@ class _Experiment:
                 target.log_density(parameters.unconstrain(dict(some)).to(self.device)).cpu().numpy()
                 for some in (values, kept)
             )
-            truth["log_density"], draws["log_density"] = float(at_truth[0]), at_draws
+            truth[LOG_DENSITY], draws[LOG_DENSITY] = float(at_truth[0]), at_draws
         return Trial(truth, draws, posterior.converged, time.process_time() - began)
 
 
