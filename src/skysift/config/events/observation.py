@@ -152,6 +152,7 @@ class EventObservation(Section):
     window : `Window` of the discrete normalisation, None with the other one
     psf_empty : ``nearest`` or ``one_degree``
     background : ``instrument`` or ``smeared``
+    extrapolate : ``nearest``, None where events beyond the energies of a response are refused
     events : GADF event lists or a data store, an `ObservedEvents`; empty when events are simulated
     """
 
@@ -200,6 +201,12 @@ class EventObservation(Section):
         "x axis, taken for true coordinates and folded, as GammaBayes has it",
         example="smeared",
         says="instrument; smeared with `normalise: discrete`",
+    )
+    extrapolate: Literal["nearest"] | None = key(
+        None,
+        "`nearest`: beyond the energies of a response the values at its ends are taken, with a warning in the report",
+        example="nearest",
+        says="events beyond are refused",
     )
     events: ObservedEvents = key(
         None,

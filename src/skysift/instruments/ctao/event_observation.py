@@ -58,6 +58,7 @@ class EventObservation:
     psf_empty : what an empty PSF table says
     window : of the discrete normalisation; None where kernels are integrated
     is_smeared : whether the background is taken for one in true coordinates and folded
+    is_extended : whether responses go on beyond their energies
     curves : of the first few responses, by name, for whoever looks at them
     warnings : what was adjusted or looked odd
     """
@@ -70,6 +71,7 @@ class EventObservation:
     psf_empty: str = "nearest"
     window: Window | None = None
     is_smeared: bool = False
+    is_extended: bool = False
     curves: Mapping[str, ResponseCurves] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -102,6 +104,7 @@ def write_event_observation(path: Path, observation: EventObservation, provenanc
         "psf_empty": observation.psf_empty,
         "window": None if observation.window is None else window_limits(observation.window),
         "is_smeared": observation.is_smeared,
+        "is_extended": observation.is_extended,
         "warnings": list(observation.warnings),
     }
     write(path, format=FORMAT, datasets=datasets, attributes=attributes, provenance=provenance)
@@ -134,6 +137,7 @@ def read_event_observation(path: Path) -> EventObservation:
         psf_empty=str(own["psf_empty"]),
         window=window,
         is_smeared=bool(own["is_smeared"]),
+        is_extended=bool(own.get("is_extended", False)),
         curves={name: read_curves(file, f"curves/{number}") for number, name in enumerate(own["curves"])},
         warnings=tuple(own["warnings"]),
     )

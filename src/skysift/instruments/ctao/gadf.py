@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from skysift.errors import InputError
 from skysift.instruments.ctao.event_header import EventHeader, read_event_header, to_galactic
 from skysift.instruments.ctao.event_list import UNKNOWN, EventList
+from skysift.instruments.ctao.extension import covered_energies_tev
 from skysift.storage.fits import read_table_unit
 
 if TYPE_CHECKING:
@@ -201,12 +202,11 @@ def _compare(events: GadfEvents, pointing: Pointing) -> None:
 
 def _check_energies(events: GadfEvents, inside: NDArray[np.bool_], irf: Irf) -> None:
     """Refuse events within the axes whose energies the tables of area or background do not reach."""
-    ends = [table.energy.edges[[0, -1]] for table in (irf.area, irf.background_model)]
-    low, high = max(float(end[0]) for end in ends), min(float(end[1]) for end in ends)
+    low, high = covered_energies_tev(irf)
     off = np.flatnonzero(inside & ((events.energy < low) | (events.energy >= high)))
     if len(off):
         raise InputError(
             events.place, "EVENTS, column ENERGY", f"row {off[0]}: {events.energy[off[0]]:g} TeV",
             f"energies from {low:g} to {high:g} TeV, as the tables of {irf.name} reach",
-            "narrow observation.reconstructed.energy",
+            "narrow observation.reconstructed.energy, or write observation.extrapolate: nearest",
         )  # fmt: skip

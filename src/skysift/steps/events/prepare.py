@@ -11,6 +11,7 @@ from skysift.config import load_slice
 from skysift.instruments.ctao.curves import ResponseCurves, make_curves
 from skysift.instruments.ctao.discrete import Window
 from skysift.instruments.ctao.event_observation import EventObservation, ResponseFile, write_event_observation
+from skysift.instruments.ctao.extension import covered_energies_tev, extend_energies
 from skysift.instruments.ctao.plan import plan_pointings
 from skysift.instruments.ctao.pointing import Axes, make_true_axes
 from skysift.instruments.ctao.response_source import name_response, open_response
@@ -50,9 +51,10 @@ def run(config: Path, out: Path) -> None:
     planned = plan_pointings(settings, find)
     names = [name_response(part.response) for part in planned]
     parts = {name: tuple(part.response) for name, part in zip(names, planned, strict=True)}
-    responses = {name: open_response(part, settings.psf_empty, find) for name, part in parts.items()}
+    stated = {name: open_response(part, settings.psf_empty, find) for name, part in parts.items()}
     pointings = tuple(part.pointing for part in planned)
-    seen = reconstructed_axes(settings)
+    seen, is_extended = reconstructed_axes(settings), settings.extrapolate == "nearest"
+    responses = {name: extend_energies(irf, seen.energy) if is_extended else irf for name, irf in stated.items()}
     true = _true_axes(settings, list(responses.values()), seen, pointings)
     observation = EventObservation(
         reconstructed=seen,
@@ -63,8 +65,13 @@ def run(config: Path, out: Path) -> None:
         psf_empty=settings.psf_empty,
         window=None if settings.window is None else Window(*settings.window.limits),
         is_smeared=settings.background == "smeared",
+        is_extended=is_extended,
         curves=_curves(responses, seen, pointings),
-        warnings=(*_warn_discrete(settings), *_compare_times(pointings, names, responses)),
+        warnings=(
+            *_warn_discrete(settings),
+            *_warn_extended(stated, responses),
+            *_compare_times(pointings, names, responses),
+        ),
     )
     write_event_observation(out, observation, collect(slice_.run, slice_.seed, config.read_bytes(), find.used))
     for warning in observation.warnings:
@@ -110,6 +117,17 @@ def _warn_discrete(settings: Settings) -> list[str]:
     return [
         "normalise: discrete takes bins for points, for comparison with GammaBayes alone: densities and ln Z are in "
         "its own measure, compact sources and the edge of the field are off"
+    ]
+
+
+def _warn_extended(stated: dict[str, Irf], used: dict[str, Irf]) -> list[str]:
+    """Say which responses are used beyond their energies."""
+    return [
+        f"the response {name} reaches from {low:g} to {high:g} TeV: beyond, the values at its ends are taken "
+        "(extrapolate: nearest)"
+        for name, irf in stated.items()
+        if irf is not used[name]
+        for low, high in [covered_energies_tev(irf)]
     ]
 
 

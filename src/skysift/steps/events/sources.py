@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from skysift.errors import InputError
 from skysift.geometry import EnergyAxis, LonLatGrid
 from skysift.instruments.ctao.discrete_file import read_discrete_response
+from skysift.instruments.ctao.extension import extend_energies
 from skysift.instruments.ctao.files import Finder
 from skysift.instruments.ctao.pointing import Axes
 from skysift.instruments.ctao.response_file import read_response
@@ -39,6 +40,8 @@ def open_responses(observation: EventObservation, place: Path) -> list[Irf]:
     for response in observation.responses:
         if response.name not in opened:
             irf = open_response(response.parts, observation.psf_empty, find)
+            if observation.is_extended:
+                irf = extend_energies(irf, observation.reconstructed.energy)
             if irf.sha256 != response.sha256:
                 raise InputError(
                     place, "irf", f"{response.name}, sha256 {irf.sha256[:12]}", f"sha256 {response.sha256[:12]}",
