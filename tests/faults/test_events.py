@@ -2,6 +2,7 @@
 
 import gzip
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -191,6 +192,24 @@ def test_a_response_file_that_lacks_something_stops_prepare(run, tmp_path, refus
     path = write(tmp_path / "irf.fits", tables)
     config = slice_with(run, tmp_path, "observation", lambda data: data["observation"].update(irf=str(path)))
     refuse(prepare_words(config, tmp_path), field, words, file=path)
+
+
+@pytest.mark.parametrize("alignment", ["ALTAZ", None])
+def test_a_background_that_follows_the_horizon_stops_prepare(run, tmp_path, refuse, alignment):
+    """Never taken for one that follows the sky, also where the card is absent, which means the horizon."""
+    tables = make_tables()
+    del tables["background"].cards["FOVALIGN"]
+    tables["background"].cards |= {} if alignment is None else {"FOVALIGN": alignment}
+    path = write(tmp_path / "irf.fits", tables)
+
+    def change(data, **more):
+        data["observation"] |= {"irf": str(path), **more}
+
+    words = prepare_words(slice_with(run, tmp_path, "observation", change), tmp_path)
+    refuse(words, "background", "FOVALIGN = ALTAZ", "RADEC", file="pointing at l = 0, b = 0 deg")
+    # a cut of it, as a function of offset, has no direction
+    smeared = partial(change, normalise="discrete", true={}, background="smeared")
+    main_or_none(prepare_words(slice_with(run, tmp_path, "observation", smeared), tmp_path))
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -69,10 +69,11 @@ def field_of_view_deg(
     else:
         angle = getattr(pointing, "vertical_deg", None)
         if angle is None:
-            remedy = "state the position angle of the zenith, or use a response with FOVALIGN = RADEC"
             place = f"pointing at l = {pointing.lon_deg:g}, b = {pointing.lat_deg:g} deg"
-            wanted = "an angle in deg: the background follows the horizon"
-            raise InputError(place, "vertical_deg", "none", wanted, remedy)
+            found = "FOVALIGN = ALTAZ, and no direction of the zenith (vertical_deg)"
+            wanted = "a background that follows the sky (RADEC), or depends on the offset alone"
+            remedy = "take a response with such a background (BKG_2D), or leave the component background out"
+            raise InputError(place, "background", found, wanted, remedy)
         position_angle = np.radians(float(angle))
     origin, east, north = _frame(pointing)
     up = np.cos(position_angle) * north + np.sin(position_angle) * east

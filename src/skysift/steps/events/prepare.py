@@ -55,6 +55,9 @@ def run(config: Path, out: Path) -> None:
     pointings = tuple(part.pointing for part in planned)
     seen, is_extended = reconstructed_axes(settings), settings.extrapolate == "nearest"
     responses = {name: extend_energies(irf, seen.energy) if is_extended else irf for name, irf in stated.items()}
+    if settings.background == "instrument" and any(part.instrument == "background" for part in slice_.sources.values()):
+        for pointing, name in zip(pointings, names, strict=True):
+            responses[name].background_at(1.0, pointing.lon_deg, pointing.lat_deg, pointing)  # whose frame it knows
     true = _true_axes(settings, list(responses.values()), seen, pointings)
     observation = EventObservation(
         reconstructed=seen,
