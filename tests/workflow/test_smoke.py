@@ -65,3 +65,26 @@ def test_events_from_configuration_to_report(checkout):
     assert {row["verdict"] for row in ranks} == {"calibrated"}
     assert "own data</h3>" in (folder / "report.html").read_text(encoding="utf-8")
     assert checkout.plan("--configfile", EVENTS) == {}
+
+
+@pytest.mark.slow
+def test_events_whose_bins_are_points_from_configuration_to_tables(checkout):
+    """The same analysis with one more line, in the other normalisation."""
+    from skysift.instruments.ctao.event_observation import read_event_observation
+    from skysift.storage.posterior import read_posterior
+
+    checkout.use_real_steps()
+    discrete = checkout.folder / "discrete.yaml"
+    discrete.write_text("run: points\nobservation: {normalise: discrete}\ncalibrate: null\nfits: {reference: null}\n")
+    words = "results/points/tables/posterior.csv", "--configfile", EVENTS, discrete
+    checkout.run(*words)
+    folder = checkout.folder / "results/points"
+    means = {row["parameter"]: float(row["mean"]) for row in rows(folder / "tables/posterior.csv")}
+    shares = [mean for name, mean in means.items() if name.endswith("_fraction")]
+    assert len(shares) == 3
+    assert sum(shares) == pytest.approx(1, abs=1e-4)
+    assert read_event_observation(folder / "observation.h5").window is not None
+    assert any(
+        "normalise: discrete" in text for text in read_posterior(folder / "fits/quick/simulated-000.nc").warnings
+    )
+    assert checkout.plan(*words) == {}
