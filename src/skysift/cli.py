@@ -286,7 +286,7 @@ COMMANDS = (
     _command(
         "report",
         "Draw the figures and write the page of a run.",
-        [CONFIG, RUN, OUT],
+        [CONFIG, RUN, THREADS, OUT],
         "skysift report --config results/R/config.yaml --run results/R --out results/R/report.html",
     ),
     _command(

@@ -66,6 +66,11 @@ def test_page_is_well_formed_and_loads_nothing(page):
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_figures_drawn_side_by_side_are_the_same(page, copied, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert write_page(copied) == page
+
+
 def test_every_anchor_leads_somewhere(page):
     parsed = Page(page)
     assert {a[1:] for a in parsed.addresses if a.startswith("#")} <= set(parsed.ids)
@@ -142,7 +147,9 @@ def test_page_exists_when_nothing_else_does(copied):
     assert "observation.h5 cannot be read" in text
 
 
-def test_one_broken_figure_does_not_stop_the_others(fabricated, tmp_path, monkeypatch):
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_one_broken_figure_does_not_stop_the_others(fabricated, tmp_path, monkeypatch, processes):
+    monkeypatch.setenv("OMP_NUM_THREADS", processes)
     from skysift.steps import report_figures
 
     folder = tmp_path / "results" / "fabricated"

@@ -66,9 +66,9 @@ rule report:
         f"{RUN}/logs/report.log",
     conda:
         "../../envs/skysift.yaml"
-    threads: 1
+    threads: 4
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        mem_mb=lambda wildcards, attempt, threads: (1000 + 500 * threads) * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         code=code_digest("report"),

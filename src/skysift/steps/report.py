@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def run(config: Path, run_dir: Path, out: Path) -> None:
     (run_dir / "figures").mkdir(parents=True, exist_ok=True)
     ranks = gather_ranks(run_dir, settings)
     gathered = Run(run_dir, settings, records, calibrate(run_dir, settings, records), ranks)
-    pictures = draw_figures(gathered)
+    pictures = draw_figures(gathered, int(os.environ.get("OMP_NUM_THREADS") or 1))
     page = compose_page(gathered, pictures, config.read_text(encoding="utf-8"), cost_rows(records))
     write_text(out, page)
     for record in records:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skysift.errors import SkysiftError
-from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.plots.events import EnergyCounts, ImageCounts, plot_components, plot_energies, plot_images
 from skysift.plots.excess import plot_energy_excess, plot_image_excess
 from skysift.plots.responses import plot_efficiency, plot_migration, plot_response
@@ -34,6 +33,9 @@ MIGRATION_WORDS = (
 
 def plan_event_response(path: Path) -> Iterator[Plan]:
     """Plan the figures of the responses that an observation was prepared with; none where its file cannot be read."""
+    # analyses of counts maps draw their pages without what this imports
+    from skysift.instruments.ctao.event_observation import read_event_observation
+
     try:
         curves = read_event_observation(path).curves
     except (SkysiftError, OSError, KeyError):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,21 +35,52 @@ __all__ = ["draw_figures"]
 MOST_IN_CORNER = 4
 
 
-def draw_figures(run: Run) -> list[Picture]:
-    """Draw every figure that the run has numbers for into ``figures/``; one that fails is told, and the rest go on."""
-    pictures = []
-    for picture, draw in _plan(run):
+def draw_figures(run: Run, processes: int = 1) -> list[Picture]:
+    """Draw every figure that the run has numbers for into ``figures/``; one that fails is told, and the rest go on.
+
+    Parameters
+    ----------
+    run : what is shown
+    processes : how many figures are drawn at a time, where the system can fork
+    """
+    drawing = _Drawing(run.folder / "figures", list(_plan(run)))
+    numbers = range(len(drawing.plans))
+    if processes == 1 or sys.platform != "linux":
+        return [drawing.draw(number) for number in numbers]
+    with multiprocessing.get_context("fork").Pool(processes, _begin, (drawing,)) as pool:
+        return pool.map(_draw, numbers, chunksize=1)
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Figures that are drawn into a folder."""
+
+    folder: Path
+    plans: list[Plan]
+
+    def draw(self, number: int) -> Picture:
+        picture, draw = self.plans[number]
         try:
             figure, table = draw()
-            path = save_figure(figure, run.folder / "figures" / picture.name, table)[0]
-            pictures.append(replace(picture, path=path))
+            return replace(picture, path=save_figure(figure, self.folder / picture.name, table)[0])
         except InterruptedRunError:
             raise
         except Exception as error:
             # The page must exist whatever one figure stumbles on; it says so in the figure's place.
-            problem = f"{type(error).__name__}: {error}"
-            pictures.append(replace(picture, problem=problem))
-    return pictures
+            return replace(picture, problem=f"{type(error).__name__}: {error}")
+
+
+#: What a forked process draws: functions cannot be sent to it, so that it is born with them.
+_OWN: list[_Drawing] = []
+
+
+def _begin(drawing: _Drawing) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _OWN[:] = [drawing]
+
+
+def _draw(number: int) -> Picture:
+    return _OWN[0].draw(number)
 
 
 def _plan(run: Run) -> Iterator[Plan]:
