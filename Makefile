@@ -10,7 +10,10 @@ CORES ?= 2
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q
 
-.PHONY: help .venv demo test test-all benchmark lint format generated clean
+FAMILIES ?= fermi events
+SIMULATIONS ?= 1000
+
+.PHONY: help .venv demo test test-all calibrate benchmark lint format generated clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z.-]+):.*## (.*)/\1|\2/' \
@@ -40,6 +43,13 @@ test: .venv/installed ## all tests but the slow ones and those that need a Slurm
 
 test-all: .venv/installed ## every test; those for Slurm start a cluster of their own
 	$(PYTEST) -n $(CORES)
+
+calibrate: .venv/installed ## every engine on SIMULATIONS=1000 data sets of its own model, two hours on one core; tables of ranks
+	for family in $(FAMILIES); do \
+		$(BIN)/snakemake --cores $(CORES) --quiet host rules --configfile config/calibrate/$$family.yaml \
+			--config 'calibrate={simulations: $(SIMULATIONS)}'; done
+	@echo
+	@for family in $(FAMILIES); do echo "Calibration of $$family: $$(pwd)/results/calibrate-$$family/report.html#calibration"; done
 
 benchmark: .venv/installed ## how fast the hot functions are and how their cost grows, against the stored numbers
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py --compare

@@ -5,8 +5,8 @@ import pytest
 from skysift.config import load, verify_round_trip
 from skysift.steps import validate
 
-MAPS = ["demo", "smoke/fermi", "fermi_gp", "fermi_gp_worlds", "fermi_inner_galaxy"]
-EVENTS = ["smoke/events", "ctao_quickstart", "ctao_dark_matter"]
+MAPS = ["demo", "smoke/fermi", "calibrate/fermi", "fermi_gp", "fermi_gp_worlds", "fermi_inner_galaxy"]
+EVENTS = ["smoke/events", "calibrate/events", "ctao_quickstart", "ctao_dark_matter"]
 SHIPPED = [*MAPS, *EVENTS]
 #: Files that extend another: both are given to `--configfile`, in this order.
 EXTENDS = {"fermi_gp_worlds": "fermi_gp"}
@@ -58,6 +58,21 @@ def test_the_smoke_test_goes_through_every_step_and_guide(shipped):
     assert engines == {"map", "laplace", "grid", "svi", "hmc"}
     assert any(fit.recipe for fit in analysis.fits.values())
     assert analysis.sideband_fits()
+
+
+def test_the_standard_calibration_has_every_engine_and_needs_no_files(shipped):
+    maps, events = shipped("calibrate/fermi"), shipped("calibrate/events")
+    assert maps.observation.data == "synthetic"
+    last = {fit.sequence[-1].name for fit in maps.fits.values()}
+    assert last == {"hmc", "grid", "svi"}
+    assert {guide for fit in maps.fits.values() for guide in fit.guides} >= {"mvn", "flow"}
+    assert {fit.sequence[-1].name for fit in events.fits.values()} == {"laplace", "nested"}
+    for analysis in (maps, events):
+        assert analysis.calibrate.simulations == 1000
+        assert analysis.calibrated_fits() == list(analysis.fits)
+    components = maps.model_of("hmc").components.values()
+    assert sum(not part.norm.is_fixed for part in components) == 2
+    assert sum(bool(part.modulate) for part in components) == 1
 
 
 def test_the_demonstration_needs_no_files(shipped):
