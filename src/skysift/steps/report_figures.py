@@ -102,7 +102,7 @@ def _plan_ranks(run: Run) -> Iterator[Plan]:
         if one.found is not None:
             alt = (
                 f"Distribution of the ranks of {one.found.count} truths minus uniform with its 99 % band, and coverage "
-                f"of intervals minus their level, for {', '.join(one.found.names)}: {one.verdict}."
+                f"of intervals and of joint regions minus their level, for {', '.join(one.found.names)}: {one.verdict}."
             )
             picture = Picture(f"ranks_{one.fit}", "ranks", f"{one.fit}: truths among posterior draws", alt)
             labels = tuple(name.replace("_", " ") for name in one.found.names)
