@@ -37,6 +37,25 @@ def test_mean_weight_is_the_evidence(seed):
     assert float((smoothed * x**2).sum()) == pytest.approx(0.64, abs=0.05)
 
 
+@pytest.mark.parametrize("shape", [0.2, 0.8])
+def test_the_error_allows_for_the_tail_that_draws_have_not_seen(shape, seed):
+    """Pareto weights of mean 1 / (1 - k): without a variance, three standard errors miss it half of the time."""
+    generator = torch.Generator().manual_seed(seed)
+    told, plain = 0, 0
+    for _ in range(100):
+        raw = -shape * torch.log(torch.rand(4000, generator=generator, dtype=torch.float64))
+        found, weights = smooth_weights(raw), raw.exp()
+        gap = abs(found.log_mean + math.log(1.0 - shape))
+        told += gap < 3.0 * found.log_mean_error
+        plain += gap < 3.0 * float(weights.std() / weights.mean()) / math.sqrt(4000)
+    # five errors of a binomial below what is expected
+    assert told >= (93 if shape < 0.5 else 70)
+    if shape < 0.5:
+        assert found.log_mean_error < 1.1 * float(weights.std() / weights.mean()) / math.sqrt(4000)
+    else:
+        assert plain < told
+
+
 def test_impossible_draws_weigh_nothing():
     log_ratio = torch.zeros(1000, dtype=torch.float64)
     log_ratio[::2] = -torch.inf

@@ -25,6 +25,8 @@ __all__ = [
     "MapStep",
     "NestedSettings",
     "NestedStep",
+    "NutsSettings",
+    "NutsStep",
     "SviSettings",
     "SviStep",
 ]
@@ -153,6 +155,25 @@ class HmcSettings(Section):
     max_draws: PositiveInteger = key(2000, "most draws per chain", example=2000)
 
 
+class NutsSettings(Section):
+    """Settings of Pyro's No-U-Turn sampler, a slow check of ``hmc``.
+
+    Attributes
+    ----------
+    chains, warmup, draws : chains, one after the other; warm-up steps and draws of each
+    max_depth : of the tree of a trajectory
+    target_accept : wanted acceptance
+    """
+
+    chains: PositiveInteger = key(4, "chains, one after the other", example=4)
+    warmup: PositiveInteger = key(300, "warm-up steps of each chain", example=300)
+    draws: Integer = key(1000, "draws of each chain", example=1000, ge=4, le=10**9)
+    max_depth: PositiveInteger = key(
+        10, "deepest tree of a trajectory: up to 2^depth leapfrog steps", example=10, le=20
+    )
+    target_accept: PositiveReal = key(0.8, "acceptance that the step size is adapted to", example=0.8, lt=1)
+
+
 class NestedSettings(Section):
     """Settings of nested sampling.
 
@@ -233,6 +254,13 @@ class HmcStep(_Step):
     settings: HmcSettings = key(None, "its settings", example={"chains": 32}, default_factory=HmcSettings)
 
 
+class NutsStep(_Step):
+    """Pyro's No-U-Turn sampler: a slow check of hmc, once per kind of model."""
+
+    engine: Literal["nuts"] = key(REQUIRED, "name of the engine", example="nuts")
+    settings: NutsSettings = key(None, "its settings", example={"chains": 4}, default_factory=NutsSettings)
+
+
 class NestedStep(_Step):
     """Nested sampling through the unit cube: evidence and posterior, independent of every start."""
 
@@ -240,7 +268,7 @@ class NestedStep(_Step):
     settings: NestedSettings = key(None, "its settings", example={"runs": 4}, default_factory=NestedSettings)
 
 
-_EngineName = Literal["map", "laplace", "grid", "svi", "hmc", "nested"]
+_EngineName = Literal["map", "laplace", "grid", "svi", "hmc", "nuts", "nested"]
 ENGINES: tuple[str, ...] = get_args(_EngineName)
 
 
@@ -262,8 +290,8 @@ def _expand_step(data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
     return expanded
 
 
-_Steps = MapStep | LaplaceStep | GridStep | SviStep | HmcStep | NestedStep
-_Settings = MapSettings | LaplaceSettings | GridSettings | SviSettings | HmcSettings | NestedSettings
+_Steps = MapStep | LaplaceStep | GridStep | SviStep | HmcStep | NutsStep | NestedStep
+_Settings = MapSettings | LaplaceSettings | GridSettings | SviSettings | HmcSettings | NutsSettings | NestedSettings
 EngineStep = Annotated[
     Annotated[_Steps, Field(discriminator="engine")],
     BeforeValidator(_expand_step, json_schema_input_type=_EngineName | dict[_EngineName, _Settings | None] | _Steps),

@@ -17,7 +17,7 @@ _WORKING_COPIES = 8  # projections, their factors and gradients that live at the
 _DRAWS_AT_ONCE = 1000  # values per pixel beside the fields
 _MARGIN = 1.5  # inducing points reach beyond the region
 # 5000 pixels, one bin, one core
-_SECONDS = {"map": 20, "laplace": 20, "grid": 120, "svi": 120, "hmc": 600, "nested": 600}
+_SECONDS = {"map": 20, "laplace": 20, "grid": 120, "svi": 120, "hmc": 600, "nuts": 3000, "nested": 600}
 _RECIPE_SECONDS = 1800
 _NEWTON_STEPS = 40  # for each point of a grid of hyper-parameters
 _FLOPS = 1e10  # of one core

@@ -13,11 +13,9 @@ from skysift.inference import convergence
 from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.engine import Result
 from skysift.inference.leapfrog import Whitening
-from skysift.inference.newton import climb
 from skysift.inference.progress import follow
 from skysift.inference.result import factorise_covariance
-from skysift.inference.sampler import Sampler
-from skysift.inference.starts import draw_starts
+from skysift.inference.sampler import Sampler, whiten
 from skysift.inference.target import Target
 from skysift.inference.verdict import check_chains, is_settled
 
@@ -71,7 +69,7 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoi
     checkpoint = checkpoint.metered(target)
     kept = checkpoint.load()
     if kept is None:
-        sampler = Sampler(target, settings, stream, _whiten(target, start, stream))
+        sampler = Sampler(target, settings, stream, whiten(target, start, stream))
         sampler.begin(start, stream)
         due = settings.draws
     else:
@@ -107,17 +105,6 @@ def _collect(
             transition = sampler.draw()
             update(sampler.drawn, acceptance=float(transition.acceptance.mean()))
             checkpoint.save(partial(_snapshot, sampler, due))
-
-
-def _whiten(target: Target, start: Start, stream: Stream) -> Whitening:
-    if start.covariance_factor is not None and start.mode is not None:
-        return Whitening(start.mode.to(target.device), start.covariance_factor.to(target.device))
-    if start.draws is not None and len(start.draws) > 2 * target.size:
-        draws = start.draws.to(target.device)
-        return Whitening(draws.mean(0), factorise_covariance(draws))
-    points = draw_starts(target, 8, start, stream)
-    best = climb(target, points[target.check_starts(points).argmax()])
-    return Whitening(best.z, best.covariance_factor)
 
 
 def _diagnose(sampler: Sampler) -> tuple[dict[str, Tensor], list[Check]]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Marginal", "join_profiles"]
 
 FINE = 4001
+#: values so many nats below the peak say nothing about it, and bend a spline that has to reach them
+DEPTH = 30.0
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,22 @@ def join_profiles(quadrature: Quadrature, profiles: Sequence[Profile]) -> tuple[
     grid = np.linspace(low, high, FINE)
     rows = []
     for node, profile in zip(quadrature.nodes, profiles, strict=True):
-        spline = CubicSpline(profile.at, profile.log_likelihood, extrapolate=True)
-        inside = np.clip(grid, profile.at[0], profile.at[-1])
+        at, log_likelihood = _leave_out_depths(profile)
+        spline = CubicSpline(at, log_likelihood, extrapolate=True)
+        inside = np.clip(grid, at[0], at[-1])
         # beyond the climbed values: the edge's slope, which is falling there
-        edge = np.where(grid < inside, spline(profile.at[0], 1), spline(profile.at[-1], 1))
+        edge = np.where(grid < inside, spline(at[0], 1), spline(at[-1], 1))
         rows.append(node.log_weight - node.log_z + quadrature.log_z + spline(inside) + edge * (grid - inside))
     table = np.stack(rows)
     total = np.logaddexp.reduce(table, axis=0)
     peak = float(total.max())
     return Marginal(grid, total - peak, np.exp(table - total)), peak
+
+
+def _leave_out_depths(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values around the peak and their log likelihoods, without those far below it at either end."""
+    near = np.flatnonzero(profile.log_likelihood > profile.log_likelihood.max() - DEPTH)
+    # a spline needs four
+    first, last = near[0], max(near[-1] + 1, near[0] + 4)
+    first = max(0, min(first, len(profile.at) - 4))
+    return profile.at[first:last], profile.log_likelihood[first:last]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["SmoothedWeights", "effective_size", "fit_pareto", "smooth_weights", "truncate_weights"]
 
 BOUNDED = -1.0  # shape reported for weights that do not differ: a uniform tail
+FURTHER = 100.0  # so many times more draws find what the error of the mean weight allows for
 
 
 class SmoothedWeights(NamedTuple):
@@ -20,7 +21,8 @@ class SmoothedWeights(NamedTuple):
 
     ``log_weights`` (n,), normalised to sum to one; ``k_hat`` shape of the tail of the raw weights; ``ess`` effective
     number of draws and ``largest`` largest weight, both of the raw weights; ``log_mean`` logarithm of the mean raw
-    weight (log Z when the target is not normalised) and ``log_mean_error`` its standard error.
+    weight (log Z when the target is not normalised) and ``log_mean_error`` its error: the standard error, and what a
+    hundred times more draws would find further out in the fitted tail, which weights without a variance do not show.
     """
 
     log_weights: Tensor
@@ -93,15 +95,15 @@ def smooth_weights(log_ratios: Tensor) -> SmoothedWeights:
     weights = torch.exp(raw - top)
     total = weights.sum()
     ess = total.square() / weights.square().sum()
-    k_hat, smoothed = _smooth_tail(weights)
-    error = weights.std() / weights.mean() / math.sqrt(n)
+    k_hat, smoothed, unseen = _smooth_tail(weights)
+    error = math.hypot(float(weights.std() / weights.mean()) / math.sqrt(n), unseen)
     return SmoothedWeights(
         log_weights=torch.log(smoothed / smoothed.sum()),
         k_hat=k_hat,
         ess=float(ess),
         largest=float(1.0 / total),
         log_mean=float(top + torch.log(total / n)),
-        log_mean_error=float(error),
+        log_mean_error=error,
     )
 
 
@@ -130,8 +132,8 @@ def effective_size(log_weights: Tensor) -> float:
     return float(torch.exp(-torch.logsumexp(2.0 * log_weights, 0)))
 
 
-def _smooth_tail(weights: Tensor) -> tuple[float, Tensor]:
-    """Return the tail's shape and the weights with their tail replaced by expected order statistics."""
+def _smooth_tail(weights: Tensor) -> tuple[float, Tensor, float]:
+    """Return the tail's shape, the weights with expected order statistics there, and the share of weight unseen."""
     n = len(weights)
     count = min(n // 5, math.ceil(3.0 * math.sqrt(n)))
     order = torch.argsort(weights)
@@ -139,7 +141,7 @@ def _smooth_tail(weights: Tensor) -> tuple[float, Tensor]:
     cut = weights[order[n - count - 1]] if count else weights.new_zeros(())
     excess = weights[tail] - cut
     if count < 5 or float(excess[-1]) < 1e-10:
-        return (BOUNDED if count >= 5 else math.inf), weights
+        return (BOUNDED if count >= 5 else math.inf), weights, 0.0
     excess = excess.clamp_min(float(excess[-1]) * 1e-14)
     shape, scale = fit_pareto(excess)
     p = (torch.arange(count, dtype=weights.dtype, device=weights.device) + 0.5) / count
@@ -147,4 +149,14 @@ def _smooth_tail(weights: Tensor) -> tuple[float, Tensor]:
     quantiles = -log_survival if abs(shape) < 1e-8 else torch.expm1(-shape * log_survival) / shape
     smoothed = weights.clone()
     smoothed[tail] = (cut + scale * quantiles).clamp_max(float(weights.max()))
-    return shape, smoothed
+    unseen = count * scale * _mean_excess(shape, 1.0 / (FURTHER * count)) - float(excess.sum())
+    return shape, smoothed, max(0.0, unseen / float(weights.sum()))
+
+
+def _mean_excess(shape: float, rest: float) -> float:
+    r"""Return :math:`\int_\epsilon^1 (p^{-k} - 1) / k \, dp`: the mean of a Pareto of scale one, its last share cut."""
+    if abs(shape) < 1e-8:
+        return 1.0 - rest + rest * math.log(rest)
+    slope = 1.0 - shape
+    power = -math.log(rest) if abs(slope) < 1e-8 else -math.expm1(slope * math.log(rest)) / slope
+    return (power - 1.0 + rest) / shape

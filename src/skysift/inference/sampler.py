@@ -9,6 +9,9 @@ import torch
 from skysift.errors import NumericsError
 from skysift.inference import convergence
 from skysift.inference.leapfrog import Chains, StepSearch, Transition, Whitening, place_chains, recentre, transit
+from skysift.inference.newton import climb
+from skysift.inference.result import factorise_covariance
+from skysift.inference.starts import draw_starts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from skysift.inference.hmc import Settings
     from skysift.inference.target import Target
 
-__all__ = ["Sampler"]
+__all__ = ["Sampler", "begin_chains", "whiten"]
 
 LARGEST_COVARIANCE = 300
 FIRST_STAGE = 0.5
@@ -52,19 +55,8 @@ class Sampler:
         self._seen: list[Tensor] = []
 
     def begin(self, start: Start, stream: Stream) -> None:
-        """Place the chains at draws of the Start, or of the Gaussian; those at impossible values closer to the mode."""
-        generator, shape = stream.generator("places"), (self.settings.chains, self.target.size)
-        w = torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
-        if start.draws is not None and len(start.draws) >= self.settings.chains:
-            rows = torch.randperm(len(start.draws), generator=generator, device=generator.device)[: shape[0]]
-            w = self.whitening.to_w(start.draws.to(w)[rows])
-        for _ in range(12):
-            self.chains = place_chains(self.target, self.whitening, w)
-            bad = ~torch.isfinite(self.chains.log_density)
-            if not bool(bad.any()):
-                return
-            w = torch.where(bad[:, None], 0.5 * w, w)
-        raise NumericsError(f"{int(bad.sum())} of {len(w)} chains find no finite log density around the mode")
+        """Place the chains; see `begin_chains`."""
+        self.chains = begin_chains(self.target, self.whitening, self.settings.chains, start, stream)
 
     def warm_up(self) -> Transition:
         """Move all chains once and learn from it: the step; half way, the covariance of the draws so far."""
@@ -150,6 +142,39 @@ class Sampler:
         self.whitening = Whitening(old.to_z(flat.mean(0)), old.factor @ torch.linalg.cholesky(covariance))
         self.chains = recentre(self.chains, old, self.whitening)
         return True
+
+
+def whiten(target: Target, start: Start, stream: Stream) -> Whitening:
+    """Return coordinates from the Start's mode and covariance, its draws, or else a climb from the prior."""
+    if start.covariance_factor is not None and start.mode is not None:
+        return Whitening(start.mode.to(target.device), start.covariance_factor.to(target.device))
+    if start.draws is not None and len(start.draws) > 2 * target.size:
+        draws = start.draws.to(target.device)
+        return Whitening(draws.mean(0), factorise_covariance(draws))
+    points = draw_starts(target, 8, start, stream)
+    best = climb(target, points[target.check_starts(points).argmax()])
+    return Whitening(best.z, best.covariance_factor)
+
+
+def begin_chains(target: Target, whitening: Whitening, count: int, start: Start, stream: Stream) -> Chains:
+    """Place chains at draws of the Start, or of the Gaussian; those at impossible values closer to the mode.
+
+    Raises
+    ------
+    NumericsError : some find no finite log density
+    """
+    generator, shape = stream.generator("places"), (count, target.size)
+    w = torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
+    if start.draws is not None and len(start.draws) >= count:
+        rows = torch.randperm(len(start.draws), generator=generator, device=generator.device)[:count]
+        w = whitening.to_w(start.draws.to(w)[rows])
+    for _ in range(12):
+        chains = place_chains(target, whitening, w)
+        bad = ~torch.isfinite(chains.log_density)
+        if not bool(bad.any()):
+            return chains
+        w = torch.where(bad[:, None], 0.5 * w, w)
+    raise NumericsError(f"{int(bad.sum())} of {len(w)} chains find no finite log density around the mode")
 
 
 def _shrink(covariance: Tensor, effective: float) -> Tensor:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "continue_from", "load_engine", "read_settings", "run"]
 
-ENGINES = ("map", "laplace", "grid", "svi", "hmc", "nested")
+ENGINES = ("map", "laplace", "grid", "svi", "hmc", "nuts", "nested")
+#: engines whose means are held against those of the key
+RIVALS = {"hmc": ("svi",), "nuts": ("svi", "hmc")}
 
 
 def run(
@@ -30,8 +32,8 @@ def run(
     """Run engines in a row, such as ``[("map", {}), ("svi", {"guide": "mvn"}), ("hmc", {})]``.
 
     Each starts from what the earlier ones found. Every result but that of ``map`` gets the check of modes against the
-    search of the last ``map`` before it, but ``nested``, which needs none; ``hmc`` after ``svi`` gets the agreement of
-    their means, ``nested`` that of its evidence with the one before.
+    search of the last ``map`` before it, but ``nested``, which needs none; chains after ``svi``, and ``nuts`` after
+    ``hmc``, get the agreement of their means, ``nested`` that of its evidence with the one before.
 
     Parameters
     ----------
@@ -105,9 +107,8 @@ def _compare(result: Result, earlier: Sequence[Result], has_one_mode: bool = Fal
         checks = [Check("modes: nested", 1.0, "sampled from the whole prior", "green")]
     elif search is None and has_one_mode:
         checks = [Check("modes: one", 1.0, "the posterior can have no other", "green")]
-    guide = _last(earlier, "svi")
-    if result.engine == "hmc" and guide is not None:
-        checks.append(check_agreement(guide, result))
+    rivals = [_last(earlier, name) for name in RIVALS.get(result.engine, ())]
+    checks += [check_agreement(rival, result) for rival in rivals if rival is not None]
     other = next((one for one in reversed(earlier) if one.log_z is not None), None)
     if other is not None and (result.engine == "nested") != (other.engine == "nested"):
         agreement = check_evidence(other, result)

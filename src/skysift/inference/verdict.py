@@ -102,31 +102,33 @@ def check_optima(best: Optimum, reached: int, starts: int, is_gradient_finite: b
     ]
 
 
-def check_chains(diagnostics: dict[str, float]) -> list[Check]:
+def check_chains(diagnostics: dict[str, float], longer: str = "hmc.max_draws") -> list[Check]:
     """Return the checks of Markov chains.
 
     Parameters
     ----------
     diagnostics : ``r_hat`` (largest), ``ess_bulk`` and ``ess_tail`` (smallest), ``acceptance`` (mean),
-        ``divergences`` (their share of all transitions), ``e_bfmi`` (smallest)
+        ``divergences`` (their share of all transitions), ``e_bfmi`` (smallest; may be missing)
+    longer : the setting that makes the chains longer
     """
-    longer = "run longer: raise hmc.max_draws"
+    engine, longer = longer.split(".", maxsplit=1)[0], f"run longer: raise {longer}"
     acceptance, divergences = diagnostics["acceptance"], diagnostics["divergences"]
+    energy = [] if "e_bfmi" not in diagnostics else [diagnostics["e_bfmi"]]
     return [
         grade("R-hat", diagnostics["r_hat"], *R_HAT, advice=f"{longer}, or look for further modes"),
         grade("bulk ESS", diagnostics["ess_bulk"], *ESS, above=True, advice=longer),
         grade("tail ESS", diagnostics["ess_tail"], *ESS, above=True, advice=longer),
-        _check_acceptance(acceptance),
-        grade("divergent share", divergences, 0.0, DIVERGENT, advice="raise hmc.target_accept, or reparametrise"),
-        grade("E-BFMI", diagnostics["e_bfmi"], E_BFMI, above=True, advice="heavy tails: reparametrise the model"),
+        _check_acceptance(acceptance, engine),
+        grade("divergent share", divergences, 0.0, DIVERGENT, advice=f"raise {engine}.target_accept, or reparametrise"),
+        *(grade("E-BFMI", one, E_BFMI, above=True, advice="heavy tails: reparametrise the model") for one in energy),
     ]
 
 
-def _check_acceptance(acceptance: float) -> Check:
+def _check_acceptance(acceptance: float, engine: str) -> Check:
     # steps shorter than need be waste time and bias nothing: never red
     low, high = ACCEPTANCE
     colour: Colour = "red" if not acceptance >= low else "green" if acceptance <= high else "amber"
-    advice = "the step is too long: raise hmc.warmup" if colour == "red" else "steps are short: tight corners"
+    advice = f"the step is too long: raise {engine}.warmup" if colour == "red" else "steps are short: tight corners"
     return Check("acceptance", acceptance, f"{low:g} to {high:g}", colour, "" if colour == "green" else advice)
 
 

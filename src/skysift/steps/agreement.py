@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["check_agreement"]
 
 #: Engines that others are held against, best first.
-REFERENCES = ("hmc", "nested", "grid")
+REFERENCES = ("hmc", "nuts", "nested", "grid")
 MOST_SHIFT, RATIOS = 0.5, (0.8, 1.2)
 COMPARED = ("_norm", "_fraction")
 ADVICE = "the two posteriors differ: believe the reference, and raise this fit's effort"

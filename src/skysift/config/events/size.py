@@ -16,7 +16,7 @@ _TRUE_PER_RECONSTRUCTED = 3  # true energies beyond the axis
 _LARGEST_PIXEL_DEG = 0.1
 _MARGIN_DEG = 1.0
 _BYTES_PER_ROW = 400  # of one event while it is marginalised, per source
-_SECONDS = {"map": 20, "laplace": 20, "grid": 60, "svi": 120, "hmc": 300, "nested": 120}
+_SECONDS = {"map": 20, "laplace": 20, "grid": 60, "svi": 120, "hmc": 300, "nuts": 1500, "nested": 120}
 _SAFETY = 4
 
 
