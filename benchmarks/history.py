@@ -24,7 +24,7 @@ LIMITS = (
     ("events prod5 build and fold", "cost", 0.5 * SECOND),
     ("events prod5 draw 1e+06", "cost", 5.0 * SECOND),
     ("events prod5 draw quick start", "cost", 0.2 * SECOND),
-    ("events prod5 unbinned hundred thousand", "cost", SECOND),
+    ("events prod5 unbinned hundred thousand more", "cost", SECOND),
     ("events prod5 binned and fitted", "ratio", 2.0),
     ("events prod5 laplace", "cost", 0.1 * SECOND),
     ("events prod5 nested", "cost", 5.0 * SECOND),
