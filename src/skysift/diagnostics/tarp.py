@@ -14,7 +14,7 @@ __all__ = ["LEVELS", "JointCoverage", "measure_joint_coverage"]
 LEVELS = np.arange(1, 20) / 20
 RESAMPLED = 2000
 # Spread of the reference points in posterior sd: farther out, wrong correlations hide.
-SPREAD = 0.5
+SPREAD = 0.25
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def measure_joint_coverage(
 ) -> JointCoverage:
     """Measure how often balls around random points that hold a share of the draws hold the truth, too.
 
-    Each simulation has a reference point of its own, half an sd from the centre of its draws or so, in units of
+    Each simulation has a reference point of its own, a quarter of an sd from the centre of its draws or so, in units of
     their spread: the truth counts as one of the draws there, so that the point does not know which it is. Wrong widths
     and lost correlations show, also where every quantity by itself is calibrated.
 
