@@ -145,6 +145,7 @@ def test_verdicts():
     assert [row["n"] for row in rows] == [300, 300, 300, 280, 280, 280]
     assert [row["quantity"] for row in rows[:3]] == ["a", "b", "joint"]
     assert {row["verdict"] for row in rows[:3]} == {"calibrated"}
+    assert {row["controls_seen"] for row in rows[:3]} == {"sd x 0.7, mean + 0.5 sd"}
 
 
 def test_figure_shows_what_the_numbers_say():

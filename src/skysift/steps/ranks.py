@@ -28,7 +28,7 @@ MOST_FAILED = 0.05
 LEAST = 20
 RANK_COLUMNS = (
     "fit", "quantity", "n", "n_failed", "n_not_converged", "inside_band", "p_holm", "coverage_50", "coverage_68",
-    "coverage_90", "coverage_95", "pull_mean", "pull_sd", "cpu_s", "verdict", "why",
+    "coverage_90", "coverage_95", "pull_mean", "pull_sd", "cpu_s", "controls_seen", "verdict", "why",
 )  # fmt: skip
 Row = dict[str, Any]
 
@@ -112,6 +112,7 @@ def rank_rows(ranks: list[FitRanks]) -> Iterator[Row]:
         head |= {
             "n_failed": one.failed, "n_not_converged": int(one.batch.is_flagged.sum()),
             "cpu_s": float(np.nanmean(one.batch.cpu_s)),
+            "controls_seen": ", ".join(name for name in CONTROLS if name not in one.blind),
         }  # fmt: skip
         for row in one.found.rows():
             own = [text.split(": ", 1)[1] for text in one.found.failures if text.startswith(f"{row['quantity']}: ")]
