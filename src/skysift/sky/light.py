@@ -31,8 +31,8 @@ class Light:
     cube : (E, J), flux within each bin of true energy and pixel, cm-2 s-1
     points_deg : (P, 2), Galactic longitude and latitude of point sources, deg
     point_flux : (P, E), their flux in the energy bins, cm-2 s-1
-    shapes : what the cube is made of where it is known, each with its flux in the energy bins (E,), cm-2 s-1: events
-        are then drawn from the shapes, and not from pixels
+    shapes : what cube and points are made of where it is known, each with its flux in the energy bins (E,), cm-2 s-1:
+        events are then drawn from the shapes alone
     """
 
     cube: Array

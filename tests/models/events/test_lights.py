@@ -60,6 +60,17 @@ def test_point_source_is_at_its_exact_place():
     np.testing.assert_allclose(light.total, FLUX, rtol=1e-9)
 
 
+def test_gaussian_much_smaller_than_pixels_is_a_few_points():
+    light = light_of(place("gaussian", size="0.02 deg", elongation=0.5, angle="90 deg"))
+    assert not light.cube.any()
+    np.testing.assert_allclose(light.total, FLUX, rtol=1e-9)
+    shares, apart = light.point_flux.sum(1) / FLUX.sum(), light.points_deg - [0.2, -0.1]
+    np.testing.assert_allclose(shares @ apart, 0.0, atol=1e-7)
+    np.testing.assert_allclose(np.sqrt(shares @ apart**2), [0.02, 0.01], rtol=1e-5)
+    cut = light_of({**place("gaussian", size="0.02 deg"), "center": ["1.54 deg", "0 deg"]})
+    np.testing.assert_allclose(cut.total, FLUX * (5 / 6), rtol=1e-9)
+
+
 def test_isotropic_sky_is_per_solid_angle():
     light = light_of({"sky": "isotropic", "spectrum": POWER_LAW})
     high = math.radians(1.55)

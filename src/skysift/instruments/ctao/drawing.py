@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysift.geometry.sphere import angular_separation_deg, unit_vectors
-from skysift.instruments.ctao.factors import average_area
+from skysift.instruments.ctao.factors import MeanArea, average_area
 from skysift.instruments.ctao.migration import make_energy_nodes
 from skysift.sky.shapes import place_on_sphere
 
@@ -65,37 +65,40 @@ def draw_shares(generator: np.random.Generator, start: int, count: int, columns:
 
 
 class Source(NamedTuple):
-    """Where true events of one component can come from: bins of its cube or the shapes it is made of, and points.
+    """Where true events of one component can come from: bins of its cube and points, or the shapes it is made of.
 
-    ``running`` (cells,): rates of true bins, then of points and of shapes in each energy, summed up to each, s-1.
-    That of a shape is as if the largest area of its energy were everywhere: ``kept`` (E, J) is the share that is so.
+    ``running`` (cells,): rates of true bins and then of points, or of shapes, in each energy, summed up to each, s-1.
+    Those of shapes are as if the largest area of each energy were everywhere.
     """
 
     running: Array
     light: Light
     axes: Axes
-    kept: Array
+    pointing: Pointing
+    area: MeanArea
     gaps_deg: Array
 
     @classmethod
     def of(cls, light: Light, irf: Irf, axes: Axes, pointing: Pointing) -> Source:
         """Return the source behind a light: its rate is flux times effective area, before any cut."""
         nodes = make_energy_nodes(axes.energy)
-        area = average_area(irf, nodes, axes.grid.separations_deg(pointing.lon_deg, pointing.lat_deg))
-        largest = np.maximum(area.max(axis=1), np.finfo(np.float64).tiny)
-        # the cube of a light with shapes is theirs
-        cube = np.zeros(0) if light.shapes else light.cube * area
-        points = light.point_flux
-        if len(points):
-            away = _offsets(light.points_deg[:, 0], light.points_deg[:, 1], pointing)
-            points = points * average_area(irf, nodes, away).T
+        offsets = pointing.offsets_deg(axes.grid)
+        area = MeanArea.of(irf, nodes, float(offsets.max()) + _half_diagonal_deg(axes.grid))
         gaps = _find_gaps_deg([shape for shape, _ in light.shapes], axes.grid)
-        spread = [
-            flux * largest * (shape.share_beyond(gap) / shape.share_on_sphere if gap <= shape.reach_deg else 0.0)
-            for (shape, flux), gap in zip(light.shapes, gaps, strict=True)
-        ]
-        running = np.cumsum(np.concatenate([cube.ravel(), points.ravel(), *spread]))
-        return cls(running, light, axes, area / largest[:, None], gaps)
+        if light.shapes:
+            rates = [
+                flux * shape.share_beyond(gap) / shape.share_on_sphere * (gap <= shape.reach_deg)
+                for (shape, flux), gap in zip(light.shapes, gaps, strict=True)
+            ]
+            running = np.cumsum(np.stack(rates) * area.largest_cm2)
+        else:
+            points = light.point_flux
+            if len(points):
+                away = pointing.offset_deg(*light.points_deg.T)
+                points = points * average_area(irf, nodes, away).T
+            cube = light.cube * area.at(offsets, slice(None))
+            running = np.cumsum(np.concatenate([cube.ravel(), points.ravel()]))
+        return cls(running, light, axes, pointing, area, gaps)
 
     @property
     def total(self) -> float:
@@ -109,20 +112,25 @@ class Source(NamedTuple):
         """
         place = find_cells(self.running, shares[0])
         size, pixels = self.axes.energy.size, self.axes.grid.size
-        whole = 0 if self.light.shapes else size * pixels
-        number, bins = np.divmod(place - whole, size)
-        bins = np.where(place < whole, place // pixels, bins)
-        energy = _within_bins(self.axes.energy, bins, shares[1])
+        if self.light.shapes:
+            return self._draw_shapes(place, shares)
+        whole = size * pixels
+        bins = np.where(place < whole, place // pixels, (place - whole) % size)
         lon, lat = _within_pixels(self.axes.grid, np.where(place < whole, place % pixels, 0), shares[2:4])
-        is_point = (place >= whole) & (number < len(self.light.points_deg))
-        lon[is_point], lat[is_point] = self.light.points_deg[number[is_point]].T
-        for own, rows in _group(number - len(self.light.points_deg), len(self.light.shapes)):
+        is_point = place >= whole
+        lon[is_point], lat[is_point] = self.light.points_deg[(place[is_point] - whole) // size].T
+        return _within_bins(self.axes.energy, bins, shares[1]), lon, lat
+
+    def _draw_shapes(self, place: NDArray[np.int64], shares: Array) -> tuple[Array, Array, Array]:
+        number, bins = np.divmod(place, self.axes.energy.size)
+        energy = _within_bins(self.axes.energy, bins, shares[1])
+        lon, lat, likely = np.empty((3, len(place)))
+        for own, rows in _group(number, len(self.light.shapes)):
             shape, _ = self.light.shapes[own]
-            lon[rows], lat[rows], likely = place_on_sphere(shape, shares[2:5, rows], self.gaps_deg[own])
-            lon[rows] = self.axes.grid.wrap(lon[rows])
-            pixel = self.axes.grid.find(lon[rows], lat[rows])
-            likely = np.where(pixel >= 0, likely * self.kept[bins[rows], pixel], 0.0)
-            energy[rows[shares[5, rows] >= likely]] = np.nan
+            lon[rows], lat[rows], likely[rows] = place_on_sphere(shape, shares[2:5, rows], self.gaps_deg[own])
+        lon = self.axes.grid.wrap(lon)
+        likely *= self.area.at(self.pointing.offset_deg(lon, lat), bins) / self.area.largest_cm2[bins]
+        energy[(self.axes.grid.find(lon, lat) < 0) | (shares[5] >= likely)] = np.nan
         return energy, lon, lat
 
 
@@ -133,8 +141,12 @@ def _find_gaps_deg(shapes: Sequence[Shape], grid: LonLatGrid) -> Array:
     border = np.isin(row, (0, grid.shape[0] - 1)) | np.isin(column, (0, grid.shape[1] - 1))
     pixels = unit_vectors(grid.lon_deg[border], grid.lat_deg[border])
     apart = np.asarray(angular_separation_deg(unit_vectors(lon, lat)[:, None], pixels)).min(axis=1)
-    half = 0.5 * np.hypot(np.diff(grid.lon_edges_deg).max(), np.diff(grid.lat_edges_deg).max())
-    return np.where(grid.find(lon, lat) >= 0, 0.0, np.maximum(apart - half, 0.0))
+    return np.where(grid.find(lon, lat) >= 0, 0.0, np.maximum(apart - _half_diagonal_deg(grid), 0.0))
+
+
+def _half_diagonal_deg(grid: LonLatGrid) -> float:
+    """Return a distance from its centre within which all of any pixel lies, deg."""
+    return float(0.5 * np.hypot(np.diff(grid.lon_edges_deg).max(), np.diff(grid.lat_edges_deg).max()))
 
 
 def _group(numbers: NDArray[np.int64], count: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
@@ -186,15 +198,10 @@ def draw_source(source: Source, irf: Irf, pointing: Pointing, shares: Array) -> 
     rows = np.flatnonzero(np.isfinite(true[0]))
     columns = np.full((len(Draw._fields), shares.shape[1]), np.nan)
     columns[3:, rows] = true_energy, true_lon, true_lat = true[:, rows]
-    offset = _offsets(true_lon, true_lat, pointing)
+    offset = pointing.offset_deg(true_lon, true_lat)
     columns[0, rows] = true_energy * irf.dispersion_draw(true_energy, offset, shares[6, rows])
     columns[1:3, rows] = _displace(irf, true_energy, offset, true_lon, true_lat, shares[7:, rows])
     return Draw(*columns)
-
-
-def _offsets(lon_deg: Array, lat_deg: Array, pointing: Pointing) -> Array:
-    towards = unit_vectors(pointing.lon_deg, pointing.lat_deg)
-    return np.asarray(angular_separation_deg(unit_vectors(lon_deg, lat_deg), towards), dtype=np.float64)
 
 
 def _displace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,9 @@ from skysift.instruments.ctao.spread import PsfFactors, read_psf_factors
 if TYPE_CHECKING:
     from skysift.instruments.ctao.irf import Irf
     from skysift.instruments.ctao.pointing import Axes, Pointing
+    from skysift.instruments.ctao.tables import Axis
 
-__all__ = ["Factors", "average_area", "make_factors"]
+__all__ = ["Factors", "MeanArea", "average_area", "make_factors"]
 
 Array = NDArray[np.float64]
 
@@ -61,9 +62,35 @@ def make_factors(irf: Irf, true: Axes, reconstructed: Axes, pointing: Pointing) 
 
 def average_area(irf: Irf, nodes: EnergyNodes, offset_deg: Array) -> Array:
     """Return the mean over each bin of energy at offsets (n,), (energy, n), cm2: linear between the table's nodes."""
-    at = make_offset_nodes(irf.area.offset, float(np.max(offset_deg)))
-    means = nodes.average(irf.area_cm2(nodes.energies_tev[..., None], at))
-    cell = np.clip(np.searchsorted(at, offset_deg, side="right") - 1, 0, len(at) - 2)
-    upper = (offset_deg - at[cell]) / (at[cell + 1] - at[cell])
-    area = means[:, cell] * (1 - upper) + means[:, cell + 1] * upper
-    return np.where(irf.area.offset.contains(offset_deg), area, 0.0)
+    return MeanArea.of(irf, nodes, float(np.max(offset_deg))).at(offset_deg, slice(None))
+
+
+class MeanArea(NamedTuple):
+    """Means of the area over bins of energy at the offsets between which it is linear.
+
+    ``offsets_deg`` (offset,), ``means_cm2`` (energy, offset), ``axis``: where there are any.
+    """
+
+    offsets_deg: Array
+    means_cm2: Array
+    axis: Axis
+
+    @classmethod
+    def of(cls, irf: Irf, nodes: EnergyNodes, reach_deg: float) -> MeanArea:
+        """Return the means of a response out to an offset."""
+        at = make_offset_nodes(irf.area.offset, reach_deg)
+        return cls(at, nodes.average(irf.area_cm2(nodes.energies_tev[..., None], at)), irf.area.offset)
+
+    @property
+    def largest_cm2(self) -> Array:
+        """Largest area of each bin at any offset, (energy,); above zero."""
+        largest: Array = np.maximum(self.means_cm2.max(axis=1), np.finfo(np.float64).tiny)
+        return largest
+
+    def at(self, offset_deg: Array, bins: NDArray[np.int64] | slice) -> Array:
+        """Return the area at offsets (n,), cm2: in bins of their own (n,), or (energy, n) in all of a slice."""
+        nodes = self.offsets_deg
+        cell = np.clip(np.searchsorted(nodes, offset_deg, side="right") - 1, 0, len(nodes) - 2)
+        upper = (offset_deg - nodes[cell]) / (nodes[cell + 1] - nodes[cell])
+        area = self.means_cm2[bins, cell] * (1 - upper) + self.means_cm2[bins, cell + 1] * upper
+        return np.where(self.axis.contains(offset_deg), area, 0.0)

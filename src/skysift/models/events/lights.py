@@ -34,6 +34,8 @@ Values = Mapping[str, "Tensor | float"]
 Emission = tuple[shapes.Shape, "NDArray[np.float64]"]
 DEG2_PER_SR = (180.0 / np.pi) ** 2
 SHELL_INNER = 0.95
+#: Gaussians of fewer pixels than this, sigma, are points.
+COMPACT = 0.25
 
 
 def make_light(
@@ -79,11 +81,13 @@ def make_share(component: EventComponent, axes: Axes, window: LonLatGrid, find: 
         from skysift.models.events.dark_matter import make_map
 
         return Light(make_map(component, axes, values).numpy()[None])
+    if component.modulate:
+        return Light(measure_shape(_shape(component), axes)[None])
     return _shape_light(_shape(component), axes)
 
 
 def list_shapes(component: EventComponent, axes: Axes, find: Finder, values: Values) -> tuple[Emission, ...]:
-    """Return the shapes that a component consists of, but for points, each with its flux in bins of energy, cm-2 s-1.
+    """Return the shapes that a component consists of, each with its flux in bins of energy (E,), cm-2 s-1.
 
     Parameters
     ----------
@@ -92,19 +96,28 @@ def list_shapes(component: EventComponent, axes: Axes, find: Finder, values: Val
     find : where files are
     values : of its free parameters, by their short name
     """
-    found: list[Emission] = []
     if component.sky in ("hgps", "synthetic_catalogue"):
-        found = _catalogue_shapes(component, axes, find)
-    elif component.sky in ("gaussian", "disk", "ring", "shell"):
+        return tuple(_catalogue_shapes(component, axes, find))
+    if component.sky in ("point", "gaussian", "disk", "ring", "shell"):
         spectrum = make_spectrum(component, values, find)
-        found = [(_shape(component), measure_spectrum(spectrum, axes).numpy().reshape(-1))]
-    return tuple(pair for pair in found if not isinstance(pair[0], shapes.Point))
+        return ((_shape(component), measure_spectrum(spectrum, axes).numpy().reshape(-1)),)
+    return ()
 
 
 def _shape_light(shape: shapes.Shape, axes: Axes) -> Light:
-    """Return the share of a shape's flux in each pixel; a point keeps its exact place unless bins are points too."""
+    """Return the share of a shape's flux in each pixel.
+
+    A point keeps its exact place unless bins are points too, and so does a Gaussian much smaller than pixels, which a
+    few points stand for: area and the edge of the field differ from one side of a pixel to the other.
+    """
+    nothing = np.zeros((1, axes.grid.size))
     if isinstance(shape, shapes.Point) and not axes.is_discrete:
-        return Light(np.zeros((1, axes.grid.size)), np.array([[shape.lon_deg, shape.lat_deg]]), np.ones((1, 1)))
+        return Light(nothing, np.array([[shape.lon_deg, shape.lat_deg]]), np.ones((1, 1)))
+    step = float(np.diff(axes.grid.lat_edges_deg).min())
+    if isinstance(shape, shapes.Gaussian) and not axes.is_discrete and shape.sigma_deg < COMPACT * step:
+        weights, lon, lat = shape.stand_in()
+        held = axes.grid.find(lon, lat) >= 0
+        return Light(nothing, np.stack((lon, lat), axis=1)[held], weights[held, None])
     return Light(measure_shape(shape, axes)[None])
 
 

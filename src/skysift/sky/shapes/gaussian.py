@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skysift.sky.pixel_integrals import integrate_inside
+from skysift.sky.pixel_integrals import integrate_inside, place_around
 from skysift.sky.shapes.shape import check_positive, seen_from, stretch
 
 if TYPE_CHECKING:
@@ -68,6 +68,14 @@ class Gaussian:
         """Return the share (J,) of the flux in each pixel of a grid."""
         circle_deg = (self.lon_deg, self.lat_deg, self.reach_deg)
         return integrate_inside(self.density, circle_deg, grid, 2 * min(self.sigma_deg, self._minor))
+
+    def stand_in(self) -> tuple[Array, Array, Array]:
+        """Return weights, longitudes and latitudes (9,), deg, of points with the same moments up to the fifth."""
+        along, across = (part.ravel() for part in np.meshgrid(*(np.sqrt(3.0) * np.array([-1.0, 0.0, 1.0]),) * 2))
+        weights = np.outer(*(np.array([1.0, 4.0, 1.0]) / 6.0,) * 2).ravel()
+        along, across = self.sigma_deg * along, self._minor * across
+        angle = np.degrees(np.arctan2(across, along)) + self.angle_deg
+        return weights, *place_around(self.lon_deg, self.lat_deg, np.hypot(along, across), angle)
 
     @property
     def share_on_sphere(self) -> float:
