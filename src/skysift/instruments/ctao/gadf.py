@@ -206,7 +206,8 @@ def _check_energies(events: GadfEvents, inside: NDArray[np.bool_], irf: Irf) -> 
     off = np.flatnonzero(inside & ((events.energy < low) | (events.energy >= high)))
     if len(off):
         raise InputError(
-            events.place, "EVENTS, column ENERGY", f"row {off[0]}: {events.energy[off[0]]:g} TeV",
+            events.place, "EVENTS, column ENERGY",
+            f"{len(off)} events, the first in row {off[0]}: {events.energy[off[0]]:g} TeV",
             f"energies from {low:g} to {high:g} TeV, as the tables of {irf.name} reach",
             "narrow observation.reconstructed.energy, or write observation.extrapolate: nearest",
         )  # fmt: skip
