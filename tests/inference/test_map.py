@@ -100,3 +100,26 @@ def test_impossible_everywhere_is_an_error(seed):
 
     with pytest.raises(NumericsError, match="32 of 32"):
         run(Impossible(), seed)
+
+
+def test_without_a_polish_adam_alone_is_believed_as_far_as_its_slope_says(seed):
+    """Gradient steps of a rate that ends high stop short of the optimum; a red check says by how much."""
+    model = Gaussian(5)
+    settings = engine.Settings(starts=16, steps=60, lr=0.1, lr_end=0.1, polish=0)
+    rough = engine.run(model, settings, Start(), Stream(seed))
+    whole = engine.run(model, engine.Settings(starts=16), Start(), Stream(seed))
+    left = next(check for check in rough.checks if check.name == "last polish gain")
+    density = Target(model).log_density(torch.stack([rough.mode, whole.mode]))
+    # a quadratic: the gain that the slope promises is the whole gain
+    assert left.value == pytest.approx(float(density[1] - density[0]), abs=1e-6)
+    assert left.colour == ("red" if left.value > 0.1 else "green")
+    assert left.value > 1e-6
+    assert "newton_steps" in rough.cost
+    assert rough.cost["newton_steps"] == 0
+    ends = {}
+    for lr_end in (None, 0.01, 0.003):
+        brief = engine.Settings(starts=4, steps=20, lr=0.1, lr_end=lr_end, polish=0)
+        ends[lr_end] = float(engine.run(model, brief, Start(), Stream(seed)).traces["starts_log_density"].sum())
+    # the rate falls to a tenth where nothing else is said
+    assert ends[None] == pytest.approx(ends[0.01], rel=1e-9)
+    assert ends[None] != pytest.approx(ends[0.003], rel=1e-9)

@@ -16,14 +16,9 @@ SEEDS = 5
 
 
 def check(cell, row, seed):
-    """One row of the table; where seeds roam, evidences have five errors, as 3e-3 per row would be too often."""
+    """Right, or flagged by one that cannot; where seeds roam, evidences have five errors: 3e-3 a row is too often."""
     is_right = row.is_right(3.0 if seed == FIXED_SEED else 5.0)
-    if cell in CANNOT:
-        assert is_right or not row.is_converged, row
-        return
-    # an evidence that is only a bound comes with a red check, and is no failure of the draws
-    assert is_right, row
-    assert row.is_converged or "bound" in row.method, row
+    assert is_right or (cell in CANNOT and not row.is_converged), row
 
 
 @pytest.mark.parametrize("cell", QUICK, ids="-".join)
@@ -34,8 +29,11 @@ def test_engines_are_right_or_say_so(cell, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS, ids="-".join)
 def test_engines_are_right_or_say_so_whatever_the_seed(cell, seed):
-    for k in range(SEEDS):
-        check(cell, measure(*cell, seed + k), seed)
+    rows = [measure(*cell, seed + k) for k in range(SEEDS)]
+    for row in rows:
+        check(cell, row, seed)
+    # whoever can is not flagged as a rule
+    assert cell in CANNOT or sum(row.is_converged for row in rows) > SEEDS / 2
 
 
 def test_a_lost_mode_looks_sound_from_inside_and_is_not_converged(seed):

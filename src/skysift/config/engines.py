@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from skysift.config.faults import fault
+from skysift.config.presets import PRESETS, expand_sequence
 from skysift.config.scalars import Integer, Name, PositiveInteger, PositiveReal, Real
 from skysift.config.section import REQUIRED, Section, key
 from skysift.errors import nearest
 
 __all__ = [
     "ENGINES",
+    "EngineSequence",
     "EngineStep",
     "GridSettings",
     "GridStep",
@@ -41,14 +43,24 @@ class MapSettings(Section):
     ----------
     starts : number of starts
     steps : gradient steps, None for the engine's own choice
-    lr : learning rate at the beginning
+    lr, lr_end : learning rate at the beginning and at the end, None for a tenth
+    polish : most Newton steps afterwards, 0 for gradient steps alone
     """
 
     starts: PositiveInteger = key(32, "starting points", example=32)
     steps: PositiveInteger | None = key(
         None, "gradient steps from every start", example=250, says="none with a curvature in closed form, else 250"
     )
-    lr: PositiveReal = key(0.03, "learning rate at the beginning; it falls tenfold", example=0.03)
+    lr: PositiveReal = key(0.03, "learning rate at the beginning", example=0.03)
+    lr_end: PositiveReal | None = key(None, "learning rate at the end", example=0.003, says="a tenth of lr")
+    polish: Integer = key(
+        30,
+        "most Newton steps in the Fisher metric from the best point; 0 for gradient steps alone, from no matter how "
+        "far",
+        example=30,
+        ge=0,
+        le=10**4,
+    )
 
 
 class LaplaceSettings(Section):
@@ -283,8 +295,8 @@ def _expand_step(data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
         name, expanded = data, {"engine": data, "settings": {}}
     if name not in ENGINES:
         raise fault(
-            f"an engine: one of {', '.join(ENGINES)}",
-            f"{nearest(str(name), ENGINES)}; write 'map' or '{{svi: {{guide: mvn}}}}'",
+            f"an engine: one of {', '.join(ENGINES)}, or a row of them: {', '.join(PRESETS)}",
+            f"{nearest(str(name), (*ENGINES, *PRESETS))}; write 'map' or '{{svi: {{guide: mvn}}}}'",
             name,
         )
     return expanded
@@ -295,4 +307,9 @@ _Settings = MapSettings | LaplaceSettings | GridSettings | SviSettings | HmcSett
 EngineStep = Annotated[
     Annotated[_Steps, Field(discriminator="engine")],
     BeforeValidator(_expand_step, json_schema_input_type=_EngineName | dict[_EngineName, _Settings | None] | _Steps),
+]
+_PresetName = Literal["ladder", "gigalens"]
+EngineSequence = Annotated[
+    list[EngineStep],
+    BeforeValidator(expand_sequence, json_schema_input_type=list[EngineStep | _PresetName] | _EngineName | _PresetName),
 ]

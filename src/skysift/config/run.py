@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 from pydantic import model_validator
 
 from skysift.config.calibration import Calibration
-from skysift.config.engines import EngineStep
+from skysift.config.engines import EngineSequence
 from skysift.config.faults import fault
 from skysift.config.scalars import DataPattern, Integer, Name, PositiveInteger
 from skysift.config.section import REQUIRED, Section, key, without_nulls
@@ -28,10 +28,11 @@ class BaseFit(Section):
     data : simulated sets (or ``observed``), or patterns of data sets such as ``model_o-00?``; None for all
     """
 
-    sequence: list[EngineStep] = key(
+    sequence: EngineSequence = key(
         None,
-        "engines in a row, each starting where the last one ended: a name, or `{name: settings}`; a list in place of "
-        "the fit is a sequence",
+        "engines in a row, each starting where the last one ended: a name, or `{name: settings}`; `ladder` stands for "
+        "`[map, laplace, {svi: {guide: mvn}}, hmc]`, `gigalens` for the published settings of that pipeline; a list "
+        "or a name in place of the fit is a sequence",
         example=["map", {"svi": {"guide": "mvn"}}],
         default_factory=list,
     )

@@ -24,9 +24,14 @@ TOLERANCE = 1e-2
 
 
 def climb_adam(
-    target: Target, z: Tensor, steps: int, lr: float = 0.03, checkpoint: Checkpoint = NOWHERE
+    target: Target,
+    z: Tensor,
+    steps: int,
+    lr: float = 0.03,
+    checkpoint: Checkpoint = NOWHERE,
+    lr_end: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Climb from every row of z, (batch, d), by Adam with the rate falling from ``lr`` to a tenth of it.
+    """Climb from every row of z, (batch, d), by Adam with the rate falling from ``lr`` to ``lr_end``, or to a tenth.
 
     The loss is the sum over rows: Adam's scale is each coordinate's own, so the rows do not couple. The climb can go on
     from its ``checkpoint``.
@@ -44,7 +49,7 @@ def climb_adam(
         "best_density": torch.full_like(z[:, 0], -torch.inf),
     }
     while state["step"] < steps:
-        state = _step_adam(target, state, steps, lr)
+        state = _step_adam(target, state, steps, (lr, 0.1 * lr if lr_end is None else lr_end))
         checkpoint.save(partial(dict, state))
     z, best, best_density = state["z"], state["best"], state["best_density"]
     density = target.log_density(z)
@@ -52,14 +57,14 @@ def climb_adam(
     return torch.where(better[:, None], z, best), torch.where(better, density, best_density)
 
 
-def _step_adam(target: Target, state: dict[str, Any], steps: int, lr: float) -> dict[str, Any]:
+def _step_adam(target: Target, state: dict[str, Any], steps: int, rates: tuple[float, float]) -> dict[str, Any]:
     """Return the state after one step of Adam."""
     step, z = state["step"] + 1, state["z"]
     density, gradient = target.log_density_and_gradient(z)
     better = density > state["best_density"]
     mean = 0.9 * state["mean"] + 0.1 * gradient
     square = 0.999 * state["square"] + 0.001 * gradient**2
-    rate = lr * math.exp(-math.log(10.0) * (step - 1) / max(1, steps - 1))
+    rate = rates[0] * math.exp(math.log(rates[1] / rates[0]) * (step - 1) / max(1, steps - 1))
     return {
         "step": step,
         "z": z + rate * (mean / (1.0 - 0.9**step)) / ((square / (1.0 - 0.999**step)).sqrt() + 1e-12),

@@ -33,15 +33,17 @@ class Settings:
     """How hard to look for optima.
 
     ``starts`` from the prior (scrambled Sobol points through the cube); ``steps`` of Adam for all of them, by default
-    none where the model offers its curvature in closed form and 250 elsewhere; ``lr`` of Adam; ``polish``: most
-    Newton steps for the best; ``explore``: most quasi-Newton steps that lead every start to its own optimum (0: only
-    the best starts are followed); ``finish``: Newton steps to share among starts that have not ended by then;
-    ``optima``: how many distinct ones are polished.
+    none where the model offers its curvature in closed form and 250 elsewhere; ``lr`` of Adam, which falls to
+    ``lr_end``, by default a tenth; ``polish``: most Newton steps for the best (0: Adam alone, nothing of what
+    follows); ``explore``: most quasi-Newton steps that lead every start to its own optimum (0: only the best starts
+    are followed); ``finish``: Newton steps to share among starts that have not ended by then; ``optima``: how many
+    distinct ones are polished.
     """
 
     starts: int = 32
     steps: int | None = None
     lr: float = 0.03
+    lr_end: float | None = None
     polish: int = 30
     explore: int = 60
     finish: int = 60
@@ -82,16 +84,16 @@ def _search(
     if steps is None:
         steps = 0 if hook(target.model, "curvature") is not None else 250
     if steps > 0:
-        climbing = partial(climb_adam, target, z, steps, settings.lr)
+        climbing = partial(climb_adam, target, z, steps, settings.lr, lr_end=settings.lr_end)
         z, density = checkpoint.child("adam").once(lambda here: climbing(checkpoint=here))
     polishing = partial(climb, target, z[density.argmax()], settings.polish)
     first = checkpoint.child("polish").once_as(Optimum, lambda here: polishing(checkpoint=here))
     slope = torch.full_like(density, torch.inf)
-    if settings.explore > 0:
+    if settings.explore > 0 and settings.polish > 0:
         frame = first.z, first.covariance_factor
         exploring = partial(climb_quasi_newton, target, z, frame, settings.explore)
         z, density, slope = checkpoint.child("explore").once(lambda here: exploring(checkpoint=here))
-    limits = settings.optima, settings.finish
+    limits = settings.optima, settings.finish if settings.polish > 0 else 0
     optima, owner = separate(target, first, (z, density, slope), limits, checkpoint.child("separate"))
     return optima, owner, density
 

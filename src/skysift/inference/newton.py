@@ -104,7 +104,7 @@ def climb(
     ----------
     target : the target
     z : (d,) start
-    steps : at most so many
+    steps : at most so many; with none, the gain is that which a step would be expected to bring
     tolerance : nats
     near : begin with the observed information, for a start close to the optimum
     checkpoint : where the climb is kept, to go on from
@@ -135,8 +135,12 @@ def climb(
         at = at | {"step": count, "z": z, "value": value, "gain": gain, "decrement": decrement, "observed": observed}
         checkpoint.save(partial(dict, at))
     # where the last step was small enough, the information there is known already
-    last = local.information if local is not None and observed else expand(target, z, True).information
-    factor, is_definite = factorise_information(last)
+    last = local if local is not None and observed else expand(target, z, True)
+    factor, is_definite = factorise_information(last.information)
+    if count == 0:
+        # no step was asked for: what is still to be had is all there is to say
+        decrement = float((last.gradient @ factor).square().sum())
+        gain = 0.5 * decrement
     if not is_definite and hook(target.model, "information") is not None:
         factor, _ = factorise_information(expand(target, z, False).information)
     return Optimum(z, value, factor, is_definite, value - first, gain, decrement, count)

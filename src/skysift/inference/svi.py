@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "run"]
 
 K_HAT = (0.5, 0.7, 1.0)
-GOOD_ESS = 0.5
+# weights without a variance are believed only where the guide is almost the posterior: at 0.6 of the draws a Gaussian
+# has been seen to miss 4 % of the mass, or to widen a posterior by 14 %
+GOOD_ESS = 0.9
 LEAST_ESS = 0.05
 SMALL = 50
 
