@@ -1,0 +1,181 @@
+"""The likelihood of counts from smooth emission and from populations of sources too faint to resolve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["PixelCounts", "non_poissonian_log_likelihood"]
+
+#: Rows are scaled down when they pass this.
+_LARGE = 1e100
+#: Smaller than this, a probability may have lost digits on its way: it is found again with tilted counts.
+_SMALL = 1e-250
+_MOST_NEWTON = 200
+
+
+class PixelCounts:
+    """Counts of pixels in the order in which the recursion visits them: the largest first.
+
+    Parameters
+    ----------
+    counts : (pixel,), whole numbers
+    weights : (pixel, population), sources of each population per unit of its coefficients
+    """
+
+    def __init__(self, counts: Tensor, weights: Tensor) -> None:
+        self.order = torch.argsort(counts, descending=True, stable=True)
+        self.counts = counts[self.order].to(torch.int64)
+        self.weights = weights[self.order].to(torch.float64)
+        self.back = torch.argsort(self.order)
+        self.largest = int(self.counts[0]) if len(counts) else 0
+        # how many pixels have at least so many counts
+        self.active = [int((self.counts >= k).sum()) for k in range(self.largest + 1)]
+
+
+def non_poissonian_log_likelihood(pixels: PixelCounts, smooth: Tensor, means: Tensor, totals: Tensor) -> Tensor:
+    r"""Return the log probability of each pixel's counts.
+
+    .. math:: \ln P_p(t) = \mu_p (t - 1) + \sum_{m \ge 1} x_{pm} (t^m - 1), \qquad
+              p_k = \text{coefficient of } t^k, \quad x_{pm} = \sum_r T_{pr} c_{rm}
+
+    by the recursion :math:`k p_k = \sum_{j=1}^k j g_j p_{k-j}`, with g = x and :math:`g_1 = \mu + x_1`. Gradients are
+    closed forms of the same table: :math:`\partial \ln p_k / \partial x_j = p_{k-j} / p_k`.
+
+    Parameters
+    ----------
+    pixels : counts d and weights T
+    smooth : (batch, pixel), expected counts :math:`\mu` of smooth emission
+    means : (batch, population, m), coefficients c for m = 1, 2, ..., at least as many as the largest count
+    totals : (batch, population), their sum X over all m
+
+    Returns
+    -------
+    (batch, pixel), -inf where counts are impossible
+
+    References
+    ----------
+    Malyshev and Hogg (2011), ApJ 738, 181; Lee et al. (2016), PRL 116, 051103; Mishra-Sharma, Rodd and Safdi (2017),
+    AJ 153, 253
+    """
+    inputs = smooth[:, pixels.order], means[:, :, : pixels.largest], totals, pixels
+    found: Tensor = _LogProbability.apply(*inputs)  # type: ignore[no-untyped-call]
+    return found[:, pixels.back]
+
+
+class _LogProbability(torch.autograd.Function):
+    """Log probabilities of sorted pixels, and their gradients from the table of the recursion."""
+
+    @staticmethod
+    def forward(ctx: Any, smooth: Tensor, means: Tensor, totals: Tensor, pixels: PixelCounts) -> Tensor:  # noqa: ANN401 - torch's own
+        found, ratios = [], []
+        needs = any(ctx.needs_input_grad)
+        for own, coefficients, total in zip(smooth, means, totals, strict=True):
+            table, log_scale = _recur(pixels, own, coefficients)
+            last = table.gather(0, pixels.counts[None])[0]
+            tilted = _retry(pixels, own, coefficients, table, log_scale, last)
+            found.append(last.log() + log_scale + tilted - own - pixels.weights @ total)
+            if needs:
+                ratios.append(_ratios(pixels, table, last, tilted, own, coefficients))
+        ctx.pixels = pixels
+        ctx.save_for_backward(torch.stack(ratios) if ratios else smooth.new_zeros(0), means, totals)
+        return torch.stack(found)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's own
+        ratios, means, totals = ctx.saved_tensors
+        (above,) = upstream
+        pixels = ctx.pixels
+        # (batch, pixel) x (batch, m, pixel): derivatives in x
+        weighted = ratios * above[:, None]
+        smooth = weighted[:, 0] - above if ratios.shape[1] else -above
+        of_means = (weighted @ pixels.weights).transpose(1, 2)
+        of_totals = -(above @ pixels.weights)
+        return smooth, of_means.expand_as(means), of_totals, None
+
+
+def _recur(pixels: PixelCounts, smooth: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
+    """Return p_k over p_0 (k, pixel) of sorted pixels, and the logarithm of what each pixel's were divided by."""
+    table = smooth.new_zeros(pixels.largest + 1, len(smooth))
+    table[0] = 1.0
+    log_scale = torch.zeros_like(smooth)
+    numbers = torch.arange(1, pixels.largest + 1, dtype=smooth.dtype, device=smooth.device)
+    # j c_j with the last first, so that a slice of it meets p_0, p_1, ...
+    turned = (means * numbers).flip(1)
+    for k in range(1, pixels.largest + 1):
+        n = pixels.active[k]
+        sources = turned[:, pixels.largest - k :] @ table[:k, :n]
+        row = (pixels.weights[:n].T * sources).sum(0) + smooth[:n] * table[k - 1, :n]
+        row /= k
+        table[k, :n] = row
+        if float(row.max()) > _LARGE:
+            large = torch.where(row > _LARGE, row, 1.0)
+            table[: k + 1, :n] /= large
+            log_scale[:n] += large.log()
+    return table, log_scale
+
+
+def _ratios(pixels: PixelCounts, table: Tensor, last: Tensor, tilted: Tensor, smooth: Tensor, means: Tensor) -> Tensor:
+    """Return p_{d-j} / p_d (j, pixel) for j = 1, 2, ..., zero where j is above d or the counts are impossible."""
+    numbers = torch.arange(1, pixels.largest + 1, device=table.device)[:, None]
+    place = pixels.counts[None] - numbers
+    ratios = table.gather(0, place.clamp(min=0)) / torch.where(last > 0, last, torch.inf)
+    ratios = torch.where(place >= 0, ratios, 0.0)
+    if tilted.any():
+        log_tilt = torch.where(pixels.counts > 0, tilted / pixels.counts.clamp(min=1), 0.0)
+        # p_k = q_k exp(k s), so that ratios have exp(-j s)
+        ratios = ratios * torch.exp((-numbers * log_tilt).clamp(max=600.0))
+    return ratios
+
+
+def _retry(
+    pixels: PixelCounts, smooth: Tensor, means: Tensor, table: Tensor, log_scale: Tensor, last: Tensor
+) -> Tensor:
+    r"""Compute again, in their places, pixels whose probability is too small for plain numbers.
+
+    With :math:`g_j = \tilde g_j e^{j s}` the recursion gives :math:`p_k = \tilde p_k e^{k s}`; s is such that the mean
+    :math:`\sum_j j \tilde g_j` is the pixel's count, where nothing overflows or vanishes.
+
+    Returns
+    -------
+    (pixel,), d s, zero elsewhere
+    """
+    shift = torch.zeros_like(last)
+    rows = torch.nonzero((last < _SMALL) & (pixels.counts > 0))[:, 0]
+    for row in rows.tolist():
+        count = int(pixels.counts[row])
+        terms = pixels.weights[row] @ means[:, :count]
+        terms = torch.cat((terms[:1] + smooth[row], terms[1:]))
+        if not bool((terms > 0).any()):
+            last[row] = 0.0
+            continue
+        log_terms = torch.where(terms > 0, terms, 0.0).log()
+        slope = _find_tilt(log_terms, count)
+        numbers = torch.arange(1, count + 1, dtype=terms.dtype, device=terms.device)
+        own = PixelCounts(pixels.counts[row : row + 1], terms.new_ones(1, 1))
+        column, scale = _recur(own, terms.new_zeros(1), (log_terms - numbers * slope).exp()[None])
+        table[: count + 1, row] = column[:, 0]
+        last[row] = column[count, 0]
+        log_scale[row] = scale[0]
+        shift[row] = count * slope
+    return shift
+
+
+def _find_tilt(log_terms: Tensor, count: int) -> float:
+    """Return the s for which sum j g_j exp(-j s) is the count: Newton's steps on its logarithm, which is convex."""
+    numbers = torch.arange(1, len(log_terms) + 1, dtype=log_terms.dtype, device=log_terms.device)
+    wanted = torch.tensor(float(count), dtype=log_terms.dtype).log()
+    logs = log_terms + numbers.log()
+    # a bound from below: there one term alone is the count, so that Newton's steps climb from one side
+    slope = float(((logs - wanted) / numbers).max())
+    for _ in range(_MOST_NEWTON):
+        tilted = logs - numbers * slope
+        total = torch.logsumexp(tilted, 0)
+        mean = float((torch.softmax(tilted, 0) * numbers).sum())
+        step = float(total - wanted) / mean
+        slope += step
+        if abs(step) * count < 1e-6:
+            break
+    return slope

@@ -1,0 +1,213 @@
+"""How many sources send how many photons: integrals of broken power laws in flux."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["SourceCountTable", "log_source_count"]
+
+Array = NDArray[np.float64]
+
+#: Points of the rule on each panel; the kernel is a polynomial of this degree less one there.
+_POINTS = 14
+#: Width of a panel over the width of the narrowest kernel, and at most, in ln S.
+_SHARE, _WIDEST = 1.5, 0.5
+#: Below this many photons kernels are series.
+_FAINT = 1e-2
+_TERMS = 7
+#: A Poisson probability this many sigma off is nothing.
+_FAR = 12.0
+
+
+def log_source_count(log_flux: Tensor, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor) -> Tensor:
+    r"""Return ln dN/dS of a broken power law.
+
+    .. math:: \frac{dN}{dS} = A (S/S_1)^{-n_1} \; (S \ge S_1), \quad
+              A \prod_{q<j} (S_{q+1}/S_q)^{-n_{q+1}} (S/S_j)^{-n_{j+1}} \; (S_{j+1} \le S < S_j)
+
+    Parameters
+    ----------
+    log_flux : (batch or 1, point)
+    log_norm : (batch,), ln A, at the highest break
+    slopes : (batch, breaks + 1), the highest fluxes' first
+    log_breaks : (batch, breaks), falling
+
+    Returns
+    -------
+    (batch, point)
+    """
+    # from the highest break downwards each break changes the slope of what lies below it
+    value = log_norm[:, None] - slopes[:, :1] * (log_flux - log_breaks[:, :1])
+    bend = slopes[:, :-1] - slopes[:, 1:]
+    below = (log_flux[:, None] - log_breaks[:, :, None]).clamp(max=0.0)
+    return value + (bend[:, :, None] * below).sum(1)
+
+
+class SourceCountTable:
+    r"""Kernels of the mean number of sources that send m photons, at fixed points in ln S.
+
+    .. math:: c_m = \int dS \frac{dN}{dS} \sum_i w_i \, {\rm Pois}(m; \phi_i S), \qquad
+              X = \sum_{m \ge 1} c_m = \int dS \frac{dN}{dS} \sum_i w_i (1 - e^{-\phi_i S})
+
+    A kernel is a polynomial on each of many panels, so that an integral is a sum over fixed points whatever the
+    breaks are; a panel with a break in it is divided there. Kernels are power series below the first panel, and above
+    the last one every source is seen.
+
+    Parameters
+    ----------
+    fractions : (i,), share of a source's photons that a pixel gets, above zero
+    pixels : (i,), number of pixels that get it
+    largest : highest m
+    """
+
+    def __init__(self, fractions: Sequence[float] | Array, pixels: Sequence[float] | Array, largest: int) -> None:
+        self.fractions, self.pixels = np.asarray(fractions, np.float64), np.asarray(pixels, np.float64)
+        self.largest = largest
+        self.edges = self._make_edges()
+        points, weights = np.polynomial.legendre.leggauss(_POINTS)
+        half = 0.5 * np.diff(self.edges)
+        places = self.edges[:-1, None] + half[:, None] * (1 + points)
+        self.places = torch.from_numpy(places.reshape(-1))
+        self.weights = torch.from_numpy((half[:, None] * weights).reshape(-1))
+        self.kernel = torch.from_numpy(self._evaluate(np.exp(places.reshape(-1))))
+        self._points, self._rule = torch.from_numpy(points), torch.from_numpy(weights)
+        self._barycentric = torch.from_numpy(_barycentric_weights(points))
+        self.series = torch.from_numpy(self._make_series())
+
+    def _make_edges(self) -> Array:
+        """Return the edges of panels in ln S."""
+        brightest = self.fractions.max()
+        last = math.log((self.largest + _FAR * math.sqrt(self.largest) + 40.0) / self.fractions.min())
+        edges = [math.log(_FAINT / brightest)]
+        while edges[-1] < last:
+            photons = min(brightest * math.exp(edges[-1]), float(self.largest))
+            edges.append(edges[-1] + min(_WIDEST, _SHARE / math.sqrt(max(photons, 1.0))))
+        return np.array(edges)
+
+    def _evaluate(self, flux: Array) -> Array:
+        """Return the kernels (point, largest + 1): of X, and of m = 1, 2, ..."""
+        from scipy.special import gammaln
+
+        kernel = np.zeros((len(flux), self.largest + 1))
+        number = np.arange(1, self.largest + 1)
+        norm = gammaln(number + 1.0)
+        for fraction, weight in zip(self.fractions, self.pixels, strict=True):
+            mean = fraction * flux
+            kernel[:, 0] -= weight * np.expm1(-mean)
+            kernel[:, 1:] += weight * np.exp(number * np.log(mean)[:, None] - mean[:, None] - norm)
+        return kernel
+
+    def _make_series(self) -> Array:
+        """Return coefficients (power - 1, largest + 1) of the kernels as series in S."""
+        series = np.zeros((_TERMS, self.largest + 1))
+        for power in range(1, _TERMS + 1):
+            moment = float(self.pixels @ self.fractions**power)
+            series[power - 1, 0] = -((-1.0) ** power) * moment / math.factorial(power)
+            for m in range(1, min(power, self.largest) + 1):
+                rest = power - m
+                series[power - 1, m] = (-1.0) ** rest * moment / (math.factorial(m) * math.factorial(rest))
+        return series
+
+    def integrate(self, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the coefficients of m = 1, 2, ... and their total, per source density of one.
+
+        Parameters
+        ----------
+        log_norm : (batch,), ln A, per count
+        slopes : (batch, breaks + 1), n_1 first; n_1 above 1, the last one below 2
+        log_breaks : (batch, breaks), ln S in counts, falling
+
+        Returns
+        -------
+        (batch, largest), (batch,)
+        """
+        value = log_source_count(self.places[None], log_norm, slopes, log_breaks) + self.places
+        weights = value.exp() * self.weights
+        weights = weights + self._divide_panels(log_norm, slopes, log_breaks, weights)
+        found = weights @ self.kernel
+        found = found + self._integrate_faint(log_norm, slopes, log_breaks) @ self.series
+        bright = self._integrate_bright(log_norm, slopes, log_breaks) * float(self.pixels.sum())
+        return found[:, 1:], found[:, 0] + bright
+
+    def _divide_panels(self, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor, whole: Tensor) -> Tensor:
+        """Return what weights (batch, point) of panels with breaks in them gain when they are divided there."""
+        edges = torch.from_numpy(self.edges)
+        panel = torch.searchsorted(edges, log_breaks.detach().contiguous(), right=True) - 1
+        inside = (panel >= 0) & (panel < len(edges) - 1)
+        panel = panel.clamp(0, len(edges) - 2)
+        low, high = edges[panel], edges[panel + 1]
+        # several breaks of one panel: pieces lie between neighbours, and only one of them replaces the whole
+        above = torch.cat((torch.full_like(log_breaks[:, :1], torch.inf), log_breaks[:, :-1]), 1)
+        below = torch.cat((log_breaks[:, 1:], torch.full_like(log_breaks[:, :1], -torch.inf)), 1)
+        is_first = ~((above < high) & (above >= low))
+        pieces = [(log_breaks, torch.minimum(high, above), is_first), (torch.maximum(low, below), log_breaks, inside)]
+        gained = torch.zeros_like(whole)
+        columns = panel[:, :, None] * _POINTS + torch.arange(_POINTS)
+        for first, last, counts in pieces:
+            # breaks outside all panels divide nothing; their pieces are empty
+            start, stop = torch.where(inside, first, low), torch.where(inside, last, low)
+            half = 0.5 * (stop - start)
+            places = start[:, :, None] + half[:, :, None] * (1 + self._points)
+            flat = places.reshape(len(places), -1)
+            value = (log_source_count(flat, log_norm, slopes, log_breaks) + flat).exp().reshape(places.shape)
+            local = 2 * (places - low[:, :, None]) / (high - low)[:, :, None] - 1
+            share = _lagrange(local, self._points, self._barycentric)
+            part = (value * half[:, :, None] * self._rule)[..., None, :] @ share
+            keep = (inside & counts)[:, :, None]
+            gained = gained.scatter_add(1, columns.reshape(len(columns), -1), (part[..., 0, :] * keep).flatten(1))
+        lost = torch.zeros_like(whole, dtype=torch.bool)
+        taken = inside[:, :, None].expand(columns.shape).reshape(len(columns), -1)
+        lost = lost.scatter_reduce(1, columns.reshape(len(columns), -1), taken, "amax")
+        return gained - torch.where(lost, whole, 0.0)
+
+    def _integrate_faint(self, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor) -> Tensor:
+        """Return integrals of dN/dS S^k below the first panel, (batch, k), k = 1, 2, ..."""
+        border = torch.as_tensor(self.edges[0])
+        ends = torch.cat((border.expand(len(log_norm), 1), torch.minimum(log_breaks, border)), 1)
+        value = log_source_count(ends, log_norm, slopes, log_breaks)
+        powers = torch.arange(1, _TERMS + 1, dtype=log_norm.dtype)
+        # piece j goes from break j + 1 (nothing, for the last) up to break j, with slope j
+        exponent = powers + 1 - slopes[:, :, None]
+        top = (value[:, :, None] + (powers + 1) * ends[:, :, None]).exp()
+        length = (ends[:, :-1] - ends[:, 1:])[:, :, None]
+        middle = top[:, :-1] * _fall(exponent[:, :-1], length)
+        return middle.sum(1) + top[:, -1] / exponent[:, -1]
+
+    def _integrate_bright(self, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor) -> Tensor:
+        """Return the integral of dN/dS above the last panel, (batch,)."""
+        border = torch.as_tensor(self.edges[-1])
+        starts = torch.cat((torch.maximum(log_breaks, border), border.expand(len(log_norm), 1)), 1)
+        value = log_source_count(starts, log_norm, slopes, log_breaks)
+        lower = (value + starts).exp()
+        length = starts[:, :-1] - starts[:, 1:]
+        middle = lower[:, 1:] * _fall(slopes[:, 1:] - 1, length)
+        return middle.sum(1) + lower[:, 0] / (slopes[:, 0] - 1)
+
+
+def _fall(rate: Tensor, length: Tensor) -> Tensor:
+    """Return the integral of exp(-rate x) from 0 to length; also for a rate of zero."""
+    product = rate * length
+    near = product.abs() < 1e-4
+    safe = torch.where(near, 1.0, product)
+    whole = -torch.expm1(-safe) / safe
+    return length * torch.where(near, 1 - product / 2 + product**2 / 6, whole)
+
+
+def _barycentric_weights(points: Array) -> Array:
+    distance = points[:, None] - points
+    np.fill_diagonal(distance, 1.0)
+    return np.asarray(1.0 / distance.prod(1))
+
+
+def _lagrange(places: Tensor, points: Tensor, weights: Tensor) -> Tensor:
+    """Return the polynomials (..., place, point) that are one at one point and zero at the others."""
+    distance = places[..., None] - points
+    distance = torch.where(distance.abs() < 1e-14, 1e-14, distance)
+    terms = weights / distance
+    return terms / terms.sum(-1, keepdim=True)
