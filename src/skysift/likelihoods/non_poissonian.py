@@ -80,12 +80,12 @@ class _LogProbability(torch.autograd.Function):
             if needs:
                 ratios.append(_ratios(pixels, table, last, tilted, own, coefficients))
         ctx.pixels = pixels
-        ctx.save_for_backward(torch.stack(ratios) if ratios else smooth.new_zeros(0), means, totals)
+        ctx.save_for_backward(torch.stack(ratios) if ratios else smooth.new_zeros(0))
         return torch.stack(found)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's own
-        ratios, means, totals = ctx.saved_tensors
+        (ratios,) = ctx.saved_tensors
         (above,) = upstream
         pixels = ctx.pixels
         # (batch, pixel) x (batch, m, pixel): derivatives in x
@@ -93,7 +93,7 @@ class _LogProbability(torch.autograd.Function):
         smooth = weighted[:, 0] - above if ratios.shape[1] else -above
         of_means = (weighted @ pixels.weights).transpose(1, 2)
         of_totals = -(above @ pixels.weights)
-        return smooth, of_means.expand_as(means), of_totals, None
+        return smooth, of_means, of_totals, None
 
 
 def _recur(pixels: PixelCounts, smooth: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
