@@ -14,7 +14,7 @@ pytestmark = pytest.mark.statistics
 
 RIGID = {"sky": "synthetic_diffuse"}
 MODULATED = {**RIGID, "modulate": {"lengthscale": "1 deg", "variance": 0.5, "inducing": {"spacing": 0.6}}}
-EVENTS = {"background": 2000, "diffuse": 2000, "catalogue": 1000}
+EVENTS = {"background": 4000, "diffuse": 4000, "catalogue": 2000}
 SETS = 32
 
 
