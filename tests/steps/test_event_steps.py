@@ -116,7 +116,7 @@ def test_predictions_of_every_component_are_those_of_the_posterior(run, posterio
 def test_tables_and_page_of_the_run(run, posteriors, monkeypatch):
     from skysift.steps import report
 
-    monkeypatch.setattr("skysift.steps.report.draw_figures", lambda run: [])
+    monkeypatch.setattr("skysift.steps.report.draw_figures", lambda run, processes: [])
     tables.run(run.slice("report"), run.folder, run.folder / "tables")
     with (run.folder / "tables/posterior.csv").open() as file:
         rows = list(csv.DictReader(file))
