@@ -131,7 +131,7 @@ def read_event_observation(path: Path) -> EventObservation:
             for name, sha256, parts in zip(own["responses"], own["sha256"], own["parts"], strict=True)
         ),
         lights={
-            name: Light(*(file[f"lights/{name}/{part}"] for part in ("cube", "points", "point_flux")))
+            name: Light(file[f"lights/{name}/cube"], file[f"lights/{name}/points"], file[f"lights/{name}/point_flux"])
             for name in own["lights"]
         },
         psf_empty=str(own["psf_empty"]),
