@@ -16,6 +16,7 @@ import cases_engines
 import cases_events
 import cases_memory
 import cases_model
+import cases_samplers
 import history
 import torch
 from problems import published
@@ -40,6 +41,9 @@ CASES = {
     "events_fit": cases_events.events_fit,
     "events_refold": cases_events.events_refold,
     "events_steps": cases_events.events_steps,
+    "core": cases_samplers.core,
+    "samplers": cases_samplers.samplers,
+    "fractions": cases_samplers.fractions,
 }
 FULL, QUICK = (64, 128, 256), (16, 32, 64)
 

@@ -50,11 +50,16 @@ def find_start(model: Model, start: Start, stream: Stream) -> Tensor:
     return model.parameters.unconstrain(middle).to(stream.device)
 
 
-def settle(model: Model, z: Tensor, stream: Stream, checkpoint: Checkpoint = NOWHERE) -> Quadrature:
-    """Return the nodes of a model: its quadrature over ``hyper``, or the one mode of a model without."""
+def settle(
+    model: Model, z: Tensor, stream: Stream, checkpoint: Checkpoint = NOWHERE, target: Target | None = None
+) -> Quadrature:
+    """Return the nodes of a model: its quadrature over ``hyper``, or the one mode of a model without.
+
+    That mode is climbed on ``target`` where one is given, which counts.
+    """
     if hook(model, "hyper") is not None:
         return integrate(model, z, int(hook(model, "hyper_nodes") or 1), stream.device, checkpoint)
-    optimum = climb(Target(model, device=stream.device), z, checkpoint=checkpoint)
+    optimum = climb(target or Target(model, device=stream.device), z, checkpoint=checkpoint)
     log_z = laplace_log_z(optimum)
     return Quadrature([Node(z.new_zeros(0), {}, model, optimum, log_z, 0.0)], log_z, 1, 0.0)
 
@@ -109,9 +114,9 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoi
     With ``importance``, draws are weighted by target over proposal and log Z is their mean weight; the weights are
     reported with k-hat, ESS and the largest of them.
     """
-    checkpoint = checkpoint.metered()
     target = Target(model, device=stream.device) if hook(model, "hyper") is None else None
-    quadrature = settle(model, find_start(model, start, stream), stream, checkpoint.child("settle"))
+    checkpoint = checkpoint.metered(target)
+    quadrature = settle(model, find_start(model, start, stream), stream, checkpoint.child("settle"), target)
     if not settings.observed:
         quadrature = expect(quadrature, stream)
     place = max(range(len(quadrature.nodes)), key=lambda k: quadrature.nodes[k].log_weight)
@@ -122,7 +127,7 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoi
     traces = node_traces(quadrature)
     if settings.importance:
         pieces = [
-            _weigh(node, settings, stream.child(f"node-{k}"), checkpoint.child(f"node-{k}"))
+            _weigh(node, settings, stream.child(f"node-{k}"), checkpoint.child(f"node-{k}"), target)
             for k, node in enumerate(quadrature.nodes)
         ]
         draws, log_weights, variant = _gather(pieces, weights, quadrature)
@@ -165,11 +170,11 @@ def node_traces(quadrature: Quadrature) -> dict[str, Tensor]:
     }
 
 
-def _weigh(node: Node, settings: Settings, stream: Stream, checkpoint: Checkpoint) -> Weighted:
+def _weigh(node: Node, settings: Settings, stream: Stream, checkpoint: Checkpoint, target: Target | None) -> Weighted:
     def weigh_node(here: Checkpoint) -> Weighted:
         proposal = Proposal.at(node.optimum.z, node.optimum.covariance_factor, node.model.parameters)
-        target = Target(node.model, device=stream.device)
-        return weigh(target, proposal, settings.importance, stream.generator("importance"), MOST_ROUNDS)
+        own = target or Target(node.model, device=stream.device)
+        return weigh(own, proposal, settings.importance, stream.generator("importance"), MOST_ROUNDS)
 
     return checkpoint.once_as(Weighted, weigh_node)
 
