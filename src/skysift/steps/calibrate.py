@@ -137,7 +137,8 @@ class _Experiment:
         for item in flat.parameters:
             if item.block == "field":
                 own = f"{item.name.split('_field')[0]}_counts"
-                told.append(f"{item.name}: {math.prod(item.shape)} numbers, seen through {own} and the log density")
+                also = " and the log density" if flat.hyper is None else ""
+                told.append(f"{item.name}: {math.prod(item.shape)} numbers, seen through {own}{also}")
         if flat.hyper is not None:
             maximised = flat.hyper_nodes == 1
             if maximised:
