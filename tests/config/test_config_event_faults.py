@@ -88,7 +88,19 @@ FAULTS = {
     ),
     "shared with a fixed one": (
         {"model__components__diffuse__share": {"index": "source"}},
-        "model.components.diffuse.share.index", "a prior on index",
+        "model.components.diffuse.share.index", "beside a prior of its own",
+    ),
+    "shared and not there": (
+        {"model__components__source__share": {"cutoff": "diffuse"}},
+        "model.components.source.share.cutoff", "cutoff, which source has not",
+    ),
+    "two residual backgrounds": (
+        {"model__components__source": {"instrument": "background"}},
+        "model.components.background.instrument", "one component of the residual background",
+    ),
+    "a norm that a table ignores": (
+        {"model__components__source__spectrum": {"kind": "table", "file": "a.dat", "norm": "1e-12 TeV-1 cm-2 s-1"}},
+        "model.components.source.spectrum", "no norm with kind: table",
     ),
     "leaf of nobody": (
         {"model__fractions__tree": {"sky": ["diffuse", "sorce", "source"], "noise": ["background"]}},

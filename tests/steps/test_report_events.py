@@ -179,7 +179,8 @@ def test_priors_of_event_parameters_are_found(run, repository):
     assert sparse.sd == pytest.approx(np.sqrt(1 / 3 * 2 / 3 / 2.5))
     tree = {"tree": {"noise": ["background"], "sky": ["diffuse", "catalogue"]}}
     assert find_prior(changed(fractions=tree), "quick", "catalogue_fraction").mean == pytest.approx(1 / 3)
-    assert find_prior(changed(fractions=tree | {"dirichlet": 2}), "quick", "catalogue_fraction") is None
+    narrow = find_prior(changed(fractions=tree | {"dirichlet": 2}), "quick", "catalogue_fraction")
+    assert (narrow.mean, narrow.sd) == (pytest.approx(1 / 3), pytest.approx(np.sqrt(1 / 3 * 2 / 3 / 7)))
     absolute = changed(likelihood="extended", components=NORMS)
     assert find_prior(absolute, "quick", "catalogue_norm").kind == "lognormal"
     assert find_prior(absolute, "quick", "catalogue_fraction") is None

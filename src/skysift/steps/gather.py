@@ -227,8 +227,7 @@ def _event_prior(settings: EventReportSlice, fit: str, parameter: str) -> PriorD
     for name, component in components.items():
         if parameter == f"{name}_fraction" and fractions is not None and len(components) > 1:
             shape = fractions.dirichlet
-            is_known = fractions.tree is None or shape == 1
-            return PriorDensity("beta", shape, shape * (len(components) - 1)) if is_known else None
+            return PriorDensity("beta", shape, shape * (len(components) - 1))
         for own, prior in component.free.items():
             if parameter == f"{name}_{own}":
                 return _density_of(prior) if isinstance(prior, Prior) else PriorDensity(prior.kind, *prior.numbers)

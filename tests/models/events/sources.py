@@ -39,6 +39,8 @@ def model(components, **keys):
 
 def component(settings):
     """One component."""
+    if settings.get("instrument") == "background":
+        return model({"background": settings, "star": place("point")}).components["background"]
     return model({"source": settings}).components["source"]
 
 

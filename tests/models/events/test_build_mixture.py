@@ -217,6 +217,22 @@ def test_concentration_narrows_the_prior(seed):
     assert narrow < 0.5 * wide
 
 
+@pytest.mark.parametrize("likelihood", ["mixture", "extended"])
+def test_where_a_source_sends_nothing_it_explains_nothing(likelihood):
+    """Particles lighter than every energy: neither impossible, nor events."""
+    mass = {"kind": "annihilation", "channel": "bergstrom", "mass": {"loguniform": ["1e-2 TeV", "900 TeV"]}}
+    parts = {"halo": {"sky": "dark_matter", "spectrum": mass}, "star": STAR}
+    parts = with_norms(parts) if likelihood == "extended" else parts
+    _, _, mixture = build(parts, likelihood=likelihood)
+    values = mixture.parameters.from_cube(torch.full((2, mixture.parameters.cube_size), 0.5, dtype=torch.float64))
+    values["halo_mass"] = torch.tensor([0.02, 0.05], dtype=torch.float64, requires_grad=True)
+    found = mixture.log_likelihood(values)
+    assert torch.isfinite(found).all()
+    assert float(found[0].detach()) == pytest.approx(float(found[1].detach()), rel=1e-12)
+    found.sum().backward()
+    assert torch.isfinite(values["halo_mass"].grad).all()
+
+
 def test_a_component_that_sends_nothing_is_refused():
     settings = model({"star": STAR})
     columns = {

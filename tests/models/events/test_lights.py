@@ -192,3 +192,13 @@ def test_a_wrong_table_is_refused(tmp_path, content):
         make_light(settings, AXES, WINDOW, lambda name, role: tmp_path / name)
     assert caught.value.exit_code == 2
     assert "table.txt" in str(caught.value)
+
+
+@pytest.mark.parametrize("pivot", ["1 TeV", "3 TeV"])
+def test_a_diffuse_model_keeps_its_flux_when_its_index_is_given(pivot):
+    own, given = (
+        make_spectrum(component({"sky": "synthetic_diffuse", **keys}), {}, find_nothing)
+        for keys in ({}, {"spectrum": {"index": 2.41, "pivot": pivot}})
+    )
+    edges = torch.tensor([0.1, 1.0, 10.0], dtype=torch.float64)
+    torch.testing.assert_close(own.integrals(edges), given.integrals(edges), rtol=1e-12, atol=0)

@@ -70,6 +70,15 @@ def test_the_density_of_leaves_is_that_of_their_draws(tree):
     assert abs(float(ratio.mean()) - 1.0) < 5.0 * float(ratio.std()) / DRAWS**0.5
 
 
+@pytest.mark.parametrize("tree", TREES)
+@pytest.mark.parametrize("each", [0.5, 1.0, 1.0001, 2.5])
+def test_one_concentration_of_the_leaves_is_one_dirichlet_whatever_the_tree(tree, each):
+    fractions = Fractions.of(NAMES[:4], TREES[tree], each=each)
+    shares = np.random.default_rng(4).dirichlet(np.ones(4), 50)
+    wanted = stats.dirichlet.logpdf(shares.T, np.full(4, each))
+    np.testing.assert_allclose(fractions.log_prior(torch.as_tensor(shares)), wanted, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("concentration", [None, 1.0, {"sky": 5.0, "shell": 0.5}])
 def test_the_summary_says_what_draws_say(concentration):
     fractions = Fractions.of(NAMES[:4], TREES["deep"], concentration)

@@ -100,23 +100,31 @@ def _check_component(path: KeyPath, model: EventModel, name: str) -> Problems:
             "leave norm out, or write 'likelihood: extended'",
         )
     for parameter, owner in component.share.items():
+        place, here = (*path, "share", parameter), component.numbers
         known = [other for other, part in model.components.items() if parameter in part.free and other != name]
-        if owner not in known:
-            yield Problem(
-                (*path, "share", parameter),
-                repr(owner),
-                f"a component with a prior on {parameter}",
-                nearest(owner, known) if known else f"give another component a prior on {parameter}",
-            )
+        if parameter in component.priors:
+            remedy = f"write a number for {parameter}, or leave out share"
+            yield Problem(place, f"{owner}, beside a prior of its own", "a prior in one component", remedy)
+        elif parameter not in here:
+            remedy = nearest(parameter, here) if here else "leave it out"
+            yield Problem(place, f"{parameter}, which {name} has not", f"one of {', '.join(here) or 'none'}", remedy)
+        elif owner not in known:
+            remedy = nearest(owner, known) if known else f"give another component a prior on {parameter}"
+            yield Problem(place, repr(owner), f"a component with a prior on {parameter}", remedy)
 
 
 def _check_sources(path: KeyPath, model: EventModel) -> Problems:
     """Refuse sources of a catalogue that shine in two components: they would be counted twice."""
-    owners: dict[tuple[str, str | None], dict[str | None, str]] = {}
+    owners: dict[str, dict[str | None, str]] = {}
+    backgrounds = [name for name, part in model.components.items() if part.instrument == "background"]
+    for name in backgrounds[1:]:
+        found, wanted = f"background, as in {backgrounds[0]}", "one component of the residual background"
+        yield Problem((*path, "components", name, "instrument"), found, wanted, f"take out {name}")
     for name, part in model.components.items():
         if part.sky not in CATALOGUES:
             continue
-        known = owners.setdefault((part.sky, part.file), {})
+        # another file is another version of the same survey
+        known = owners.setdefault(str(part.sky), {})
         for source in [None] if part.sources is None else part.sources:
             other = known.get(source, known.get(None) if source else next(iter(known.values()), None))
             if other is not None:

@@ -179,9 +179,19 @@ class EventComponent(Section):
     @property
     def free(self) -> dict[str, Prior | EnergyPrior]:
         """Parameters of the source that are fitted, by name."""
+        return {name: prior for name, prior in self.priors.items() if name not in self.share}
+
+    @property
+    def priors(self) -> dict[str, Prior | EnergyPrior]:
+        """Priors that the spectrum and the profile state, by name of the parameter."""
         spectrum = self.spectrum.priors if self.spectrum is not None else {}
-        both = spectrum | (self.profile.priors if self.profile is not None else {})
-        return {name: prior for name, prior in both.items() if name not in self.share}
+        return spectrum | (self.profile.priors if self.profile is not None else {})
+
+    @property
+    def numbers(self) -> list[str]:
+        """Names of the parameters that the source has, free or not."""
+        spectrum = self.spectrum.numbers if self.spectrum is not None else []
+        return [*spectrum, *(self.profile.numbers if self.profile is not None else [])]
 
     @property
     def template(self) -> str:

@@ -18,7 +18,7 @@ _WIDEST_DEG2 = 80.0  # of a field of view, within which nearly all background li
 _DEG2_PER_SR = (180.0 / math.pi) ** 2
 _DIFFUSE = 1.36e-8, 2.41, 1.0  # TeV-1 cm-2 s-1 sr-1 at 1 TeV
 _BRIGHT = 1e-10, 2.4, 1.0  # TeV-1 cm-2 s-1: all of the H.E.S.S. Galactic plane survey; for what files alone know
-_USUAL_INDEX = 2.5
+_USUAL_INDEX, _USUAL_NORM = 2.5, 1e-12
 
 
 def estimate_events(observation: EventObservation, components: dict[str, EventComponent], drawn: EventSet) -> int:
@@ -75,4 +75,8 @@ def _spectrum(component: EventComponent, index: float | None, field_deg2: float)
     if index is None:
         index = float(settings.index.value or _USUAL_INDEX) if settings.index.is_fixed else _USUAL_INDEX
     is_per_sr = component.sky in ("isotropic", "fermi_diffuse", "synthetic_diffuse")
-    return settings.norm * (solid_angle if is_per_sr else 1.0), index, settings.pivot_tev
+    norm = settings.norm
+    if norm is None:
+        own = component.sky in ("fermi_diffuse", "synthetic_diffuse")
+        norm = _DIFFUSE[0] * math.pow(settings.pivot_tev / _DIFFUSE[2], -_DIFFUSE[1]) if own else _USUAL_NORM
+    return norm * (solid_angle if is_per_sr else 1.0), index, settings.pivot_tev

@@ -118,11 +118,12 @@ class Spectrum(Section):
     kind: Literal["power_law", "broken_power_law", "cutoff", "log_parabola", "table", "annihilation", "decay"] = key(
         "power_law", "family", example="cutoff"
     )
-    norm: FluxDensity = key(
-        1e-12,
+    norm: FluxDensity | None = key(
+        None,
         "flux density at the pivot, of the whole source (per sr for isotropic emission); fractions do not need it",
         example="1e-12 TeV-1 cm-2 s-1",
         unit="flux density",
+        says="1e-12 TeV-1 cm-2 s-1; of a diffuse model its own",
     )
     pivot_tev: EnergyTeV = key(1.0, "reference energy", example="1 TeV", unit="energy", alias="pivot", gt=0)
     index: Prior | None = key(None, "index Gamma of E^-Gamma, below a break", example={"normal": [2.4, 0.2]})
@@ -152,6 +153,9 @@ class Spectrum(Section):
             raise fault(
                 f"only {', '.join(wanted)} with kind: {self.kind}", f"leave {extra[0]} out, or change kind", extra[0]
             )
+        if self.norm is not None and self.kind in ("table", "annihilation", "decay"):
+            remedy = "leave norm out; the norm of the component scales it"
+            raise fault(f"no norm with kind: {self.kind}", remedy, f"norm: {self.norm:g} TeV-1 cm-2 s-1")
         if self.channel is not None and (self.channel in ("bergstrom", "line")) == (self.file is not None):
             raise fault(
                 "channel: bergstrom or line without file, or a channel of a file",
@@ -167,12 +171,20 @@ class Spectrum(Section):
     @property
     def priors(self) -> dict[str, Prior | EnergyPrior]:
         """What is fitted, by name."""
+        return {name: part for name, part in self._parts().items() if not part.is_fixed}
+
+    @property
+    def numbers(self) -> list[str]:
+        """What can be fitted, by name."""
+        return list(self._parts())
+
+    def _parts(self) -> dict[str, Prior | EnergyPrior]:
         names = {"break_energy": "break"}
         parts = {
             names.get(name, name): getattr(self, name)
             for name in ("index", "index_2", "curvature", "break_energy", "cutoff", "mass")
         }
-        return {name: part for name, part in parts.items() if part is not None and not part.is_fixed}
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 class Profile(Section):
@@ -204,7 +216,7 @@ class Profile(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        own = {"gnfw": ("gamma", "alpha", "beta"), "einasto": ("alpha",)}.get(self.kind, ())
+        own = self.numbers
         for name in ("gamma", "alpha", "beta"):
             if getattr(self, name) is not None and name not in own:
                 raise fault(
@@ -223,5 +235,10 @@ class Profile(Section):
     @property
     def priors(self) -> dict[str, Prior | EnergyPrior]:
         """What is fitted, by name."""
-        parts = {name: getattr(self, name) for name in ("gamma", "alpha", "beta", "r_s")}
+        parts = {name: getattr(self, name) for name in self.numbers}
         return {name: part for name, part in parts.items() if part is not None and not part.is_fixed}
+
+    @property
+    def numbers(self) -> list[str]:
+        """What can be fitted, by name."""
+        return [*{"gnfw": ("gamma", "alpha", "beta"), "einasto": ("alpha",)}.get(self.kind, ()), "r_s"]

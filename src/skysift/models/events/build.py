@@ -80,7 +80,7 @@ def build_mixture(
         shares = Norms.of(names, {name: _norm(part) for name, part in model.components.items()})
     else:
         tree = None if model.fractions.tree is None else _prune(model.fractions.tree)
-        shares = Fractions.of(names, tree, _concentration(model))
+        shares = Fractions.of(names, tree, each=model.fractions.dirichlet)
     if not further:
         return MixtureModel(shares, table, counts, warnings=marginals.warnings)
 
@@ -89,7 +89,9 @@ def build_mixture(
         batch = max(part.shape[0] for part, _ in rows)
         density = torch.stack([part.expand(batch, -1) for part, _ in rows], -1)
         total = torch.stack([part.expand(batch) for _, part in rows], -1)
-        scaled = density / total[:, None] * torch.exp(-table.offsets)[:, None]
+        # where a source sends nothing it explains nothing
+        lit = torch.where(total > 0, total, torch.inf)
+        scaled = density / lit[:, None] * torch.exp(-table.offsets)[:, None]
         return DensityTable(scaled, table.offsets, total)
 
     return MixtureModel(shares, at, counts, tuple(further), warnings=marginals.warnings)
@@ -111,12 +113,6 @@ def _prune(tree: Mapping[str, Any]) -> dict[str, Any]:
         else:
             pruned[name] = below if isinstance(below, list) else _prune(below)
     return pruned
-
-
-def _concentration(model: EventModel) -> float | None:
-    """Return the concentration of every node, None for one that makes the leaves flat."""
-    concentration = model.fractions.dirichlet
-    return None if concentration == 1.0 else concentration
 
 
 @dataclass(frozen=True)

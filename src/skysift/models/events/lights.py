@@ -34,6 +34,8 @@ Values = Mapping[str, "Tensor | float"]
 Emission = tuple[shapes.Shape, "NDArray[np.float64]"]
 DEG2_PER_SR = (180.0 / np.pi) ** 2
 SHELL_INNER = 0.95
+#: Flux density of a source that states none, TeV-1 cm-2 s-1.
+_USUAL_NORM = 1e-12
 #: Gaussians of fewer pixels than this, sigma, are points.
 COMPACT = 0.25
 
@@ -139,16 +141,20 @@ def make_spectrum(component: EventComponent, values: Values, find: Finder) -> Sp
 
     That of a diffuse model without settings is its own; dark matter's is photons TeV-1 per J-factor.
     """
+    from skysift.sky.diffuse import GAGGERO_INDEX, GAGGERO_NORM
+
     settings = component.spectrum
     if settings is None:
-        from skysift.sky.diffuse import GAGGERO_INDEX, GAGGERO_NORM
-
         return PowerLaw(GAGGERO_NORM, GAGGERO_INDEX, 1.0)
     if settings.kind in ("annihilation", "decay"):
         from skysift.models.events.dark_matter import make_dark_spectrum
 
         return make_dark_spectrum(settings, values, find)
-    return _plain_spectrum(settings, values, find)
+    norm = settings.norm
+    if norm is None and component.sky in ("fermi_diffuse", "synthetic_diffuse"):
+        # its own, at the pivot of these settings
+        norm = GAGGERO_NORM * settings.pivot_tev**-GAGGERO_INDEX
+    return _plain_spectrum(settings, _USUAL_NORM if norm is None else norm, values, find)
 
 
 def number(settings: object, name: str, values: Values) -> Tensor | float:
@@ -160,8 +166,8 @@ def number(settings: object, name: str, values: Values) -> Tensor | float:
     return fixed
 
 
-def _plain_spectrum(settings: SpectrumSettings, values: Values, find: Finder) -> Spectrum:
-    norm, pivot = settings.norm, settings.pivot_tev
+def _plain_spectrum(settings: SpectrumSettings, norm: float, values: Values, find: Finder) -> Spectrum:
+    pivot = settings.pivot_tev
     match settings.kind:
         case "power_law":
             return PowerLaw(norm, number(settings, "index", values), pivot)

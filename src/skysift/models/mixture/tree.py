@@ -61,7 +61,11 @@ class Fractions:
 
     @classmethod
     def of(
-        cls, names: Sequence[str], tree: Tree | None = None, concentration: float | Mapping[str, float] | None = None
+        cls,
+        names: Sequence[str],
+        tree: Tree | None = None,
+        concentration: float | Mapping[str, float] | None = None,
+        each: float = 1.0,
     ) -> Fractions:
         """Return the fractions of components.
 
@@ -71,6 +75,8 @@ class Fractions:
         tree : nested mapping such as ``{"background": None, "sky": {"diffuse": None, "catalogue": None}}``, or a list
             of names; None for one group of all
         concentration : of every node, or by name of node or leaf; those left out count the leaves below them
+        each : what a leaf counts there: the leaves' prior is then one Dirichlet with this concentration, whatever the
+            tree
 
         Raises
         ------
@@ -78,7 +84,7 @@ class Fractions:
         """
         if len(names) == 1 and tree is None:
             return cls(tuple(names), ())
-        groups = tuple(_read(_normalise(names if tree is None else tree), "fractions", concentration))
+        groups = tuple(_read(_normalise(names if tree is None else tree), "fractions", concentration, each))
         _check_names(names, groups, concentration)
         return cls(tuple(names), groups)
 
@@ -196,20 +202,20 @@ def _leaves(name: str, below: Any) -> tuple[str, ...]:  # noqa: ANN401 - a mappi
 
 
 def _read(
-    tree: Mapping[str, Any], parameter: str, concentration: float | Mapping[str, float] | None
+    tree: Mapping[str, Any], parameter: str, concentration: float | Mapping[str, float] | None, each: float
 ) -> Iterator[Group]:
     leaves = {name: _leaves(name, below) for name, below in tree.items()}
-    if isinstance(concentration, Mapping):
-        weights = tuple(float(concentration.get(name, len(below))) for name, below in leaves.items())
-    else:
-        weights = tuple(float(len(below) if concentration is None else concentration) for below in leaves.values())
+    own = concentration if isinstance(concentration, Mapping) else {}
+    weights = tuple(float(own.get(name, each * len(below))) for name, below in leaves.items())
+    if isinstance(concentration, float | int):
+        weights = (float(concentration),) * len(leaves)
     if len(tree) < 2:
         wanted, remedy = "two or more children", "write the child in the place of its group"
         raise InputError("mixture", parameter, ", ".join(tree) or "nothing", wanted, remedy)
     yield Group(parameter, tuple(tree), weights, tuple(leaves.values()))
     for name, below in tree.items():
         if below:
-            yield from _read(_normalise(below), f"{name}_fractions", concentration)
+            yield from _read(_normalise(below), f"{name}_fractions", concentration, each)
 
 
 def _check_names(
