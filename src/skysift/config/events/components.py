@@ -97,7 +97,8 @@ class EventComponent(Section):
     profile: Profile | None = key(None, "density profile of dark matter", example={"kind": "nfw"}, says="einasto")
     norm: Prior | None = key(
         None,
-        "prior of the absolute norm, with likelihood: extended; 1 is the flux as declared",
+        "prior of the absolute norm, with likelihood: extended; 1 is the flux as declared, of dark matter that of a "
+        "cross-section of 3e-26 cm3 s-1 or a lifetime of 1e27 s",
         example={"lognormal": [1, 1]},
     )
     modulate: Modulations = key(
