@@ -11,6 +11,7 @@ import torch
 from skysift.inference.checkpoint import NOWHERE, Checkpoint
 from skysift.inference.engine import Check, Result
 from skysift.inference.guides.restarts import mean_of, train_restarts, weigh
+from skysift.inference.guides.tails import reach_tails
 from skysift.inference.psis import SmoothedWeights, effective_size, smooth_weights, truncate_weights
 from skysift.inference.result import factorise_covariance, resample
 from skysift.inference.target import Target
@@ -82,7 +83,8 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoi
     rounds = train_restarts(model, target, settings, start, stream, checkpoint)
     best = rounds.best
     count = max(settings.evaluate or (20000 if target.size <= SMALL else 10000), settings.draws)
-    z, log_ratio = weigh(best.guide, target, count, stream.generator("evaluate"), checkpoint.child("evaluate"))
+    weighed = weigh(best.guide, target, count, stream.generator("evaluate"), checkpoint.child("evaluate"))
+    z, log_ratio, _ = weighed
     smoothed = smooth_weights(log_ratio)
     elbo, error = mean_of(log_ratio)
     checks = [
@@ -98,13 +100,16 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoi
     if is_resampled:
         weighted = Result("svi", z[None], log_weights=log_weights[None])
         draws, _ = resample(weighted, settings.draws, stream.generator("resample"))
+    log_z, log_z_error = (smoothed.log_mean, smoothed.log_mean_error) if is_sound else (elbo, error)
+    if is_sound and target.size <= SMALL and not bool(model.parameters.block_mask("field").any()):
+        log_z, log_z_error = reach_tails(best.guide, target, weighed, stream.generator("tails"))
     return Result(
         engine="svi",
         draws=draws[None],
         mode=start.mode if start.mode is not None else z[log_ratio.argmax()],
         covariance_factor=factorise_covariance(draws),
-        log_z=smoothed.log_mean if is_sound else elbo,
-        log_z_error=smoothed.log_mean_error if is_sound else error,
+        log_z=log_z,
+        log_z_error=log_z_error,
         log_z_method="importance, guide" if is_sound else "ELBO (a lower bound)",
         checks=checks,
         traces=_traces(rounds, elbo, error, smoothed),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Picker = Callable[[int], Climb]
 
-__all__ = ["Outcome", "Rounds", "mean_of", "train_restarts", "weigh"]
+__all__ = ["Outcome", "Rounds", "Weighed", "mean_of", "train_restarts", "weigh"]
 
 CHUNK = 500
 SCOUTS = 500  # draws that rank the restarts
@@ -118,26 +118,34 @@ def train_restarts(
     return Rounds(best, outcomes)
 
 
+class Weighed(NamedTuple):
+    """Independent draws in z (n, d), log target minus log guide (n,), and log guide, as a density in z (n,)."""
+
+    z: Tensor
+    log_ratio: Tensor
+    log_q: Tensor
+
+
 def weigh(
     guide: Guide, target: Target, count: int, generator: torch.Generator, checkpoint: Checkpoint = NOWHERE
-) -> tuple[Tensor, Tensor]:
-    """Return independent draws in z, (n, d), and log target minus log guide, (n,)."""
+) -> Weighed:
+    """Draw from a guide, and weigh the draws."""
     frame, shift = guide.whitening, guide.whitening.log_det()
-    points: list[Tensor] = []
-    ratios: list[Tensor] = []
+    parts: list[Weighed] = []
     kept = checkpoint.load()
     if kept is not None:
-        points, ratios = [kept["points"]], [kept["ratios"]]
+        parts = [Weighed(*kept["parts"])]
         generator.set_state(kept["generator"])
-    for begin in range(sum(map(len, ratios)), count, CHUNK):
+    for begin in range(sum(len(part.z) for part in parts), count, CHUNK):
         draw = guide.draw(normal_noise(min(CHUNK, count - begin), guide.size, generator, antithetic=False))
-        z = frame.to_z(draw.w)
-        points.append(z)
-        ratios.append(target.log_density(z) + shift - draw.log_q)
-        checkpoint.save(
-            lambda: {"points": torch.cat(points), "ratios": torch.cat(ratios), "generator": generator.get_state()}
-        )
-    return torch.cat(points), torch.cat(ratios)
+        z, log_q = frame.to_z(draw.w), draw.log_q - shift
+        parts.append(Weighed(z, target.log_density(z) - log_q, log_q))
+        checkpoint.save(lambda: {"parts": list(_join(parts)), "generator": generator.get_state()})
+    return _join(parts)
+
+
+def _join(parts: list[Weighed]) -> Weighed:
+    return Weighed(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def mean_of(log_ratio: Tensor) -> tuple[float, float]:
@@ -177,7 +185,7 @@ class _Trainer:
         generators = {name: stream.generator(name) for name in ("noise", "minibatch")}
         pick = _pick_target(self.model, self.target, guide, self.settings, generators["minibatch"])
         trained = train(guide, pick, plan, generators, self._watch, checkpoint)
-        _, log_ratio = weigh(guide, self.target, SCOUTS, stream.generator("scouts"))
+        log_ratio = weigh(guide, self.target, SCOUTS, stream.generator("scouts")).log_ratio
         return Outcome(guide, trained, *mean_of(log_ratio), smooth_weights(log_ratio).ess / SCOUTS)
 
     def _watch(self, elbo: float) -> None:
