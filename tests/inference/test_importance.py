@@ -181,3 +181,18 @@ def test_good_draws_are_left_alone(seed):
     proposal = Proposal.at(model.mean, torch.linalg.cholesky(model.covariance), model.parameters)
     found = weigh(Target(model), proposal, 500, torch.Generator().manual_seed(seed), 4)
     assert len(found.draws) == 500
+
+
+def test_thirty_dimensions_are_not_followed_into_a_worse_place(seed):
+    """Draws of a Student-t count for less than half in a Gaussian of many dimensions: no reason to look elsewhere."""
+    model = Gaussian(30)
+    proposal = Proposal.at(model.mean, torch.linalg.cholesky(model.covariance), model.parameters)
+    gaps = []
+    for k in range(8):
+        found = weigh(Target(model), proposal, 2000, torch.Generator().manual_seed(seed + k), 4)
+        assert len(found.draws) == 2000
+        assert found.ess_fraction < 0.6
+        gaps.append((found.log_z - model.log_z) / found.log_z_error)
+    # 4.5 errors for each, and for their mean
+    assert max(map(abs, gaps)) < 4.5
+    assert abs(sum(gaps)) / len(gaps) ** 0.5 < 4.5

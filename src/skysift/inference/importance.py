@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["FREEDOM", "Proposal", "Weighted", "log_student", "weigh"]
 
 FREEDOM = 5.0
-#: Draws worth less than this share of their number, or with a heavier tail, are followed by draws from a better place.
-ENOUGH_ESS, ENOUGH_K_HAT = 0.5, 0.5
+#: Draws worth less than this share of their number, or with a heavier tail, are followed by draws from a better place;
+#: in many dimensions even those of a Gaussian are worth less, and this share of what those are is enough.
+ENOUGH_ESS, ENOUGH_K_HAT, ENOUGH_OF_GAUSSIAN = 0.5, 0.5, 0.7
 MOST_ROUNDS = 4
 
 
@@ -111,6 +112,15 @@ class Proposal:
         density: Tensor = -0.5 * rest.square().sum(0) - 0.5 * len(self.many) * math.log(2 * math.pi) - volume
         return density + log_student(x.square().sum(0), len(self.few)) if len(self.few) else density
 
+    def gaussian_share(self, z: Tensor) -> float:
+        """Return what share of draws (n, d) of the heavy-tailed proposal count, if the posterior is the Gaussian."""
+        if not len(self.few):
+            return 1.0
+        x = torch.linalg.solve_triangular(self.first, (z - self.mode).T[self.few], upper=False)
+        square = x.square().sum(0)
+        weights = torch.softmax(-0.5 * square - log_student(square, len(self.few)), 0)
+        return float(1.0 / weights.square().sum()) / len(z)
+
     def _noise(self, count: int, size: int, generator: torch.Generator) -> Tensor:
         return torch.randn(count, size, generator=generator, dtype=self.mode.dtype, device=self.mode.device)
 
@@ -151,8 +161,10 @@ def weigh(target: Target, proposal: Proposal, count: int, generator: torch.Gener
     z, log_q = proposal.draw(count, generator)
     density = target.log_density(z)
     smoothed = smooth_weights(density - log_q)
+    # fitted to draws that count for little, the next place is worse than the first, and log Z low
+    enough = min(ENOUGH_ESS, ENOUGH_OF_GAUSSIAN * proposal.gaussian_share(z))
     for _ in range(0 if len(proposal.many) else rounds - 1):
-        if smoothed.ess >= ENOUGH_ESS * len(z) and smoothed.k_hat < ENOUGH_K_HAT:
+        if smoothed.ess >= enough * len(z) and smoothed.k_hat < ENOUGH_K_HAT:
             break
         proposals.append(_follow(z, smoothed.log_weights, proposal))
         drawn, _ = proposals[-1].draw(count, generator)

@@ -96,7 +96,7 @@ def smooth_weights(log_ratios: Tensor) -> SmoothedWeights:
     total = weights.sum()
     ess = total.square() / weights.square().sum()
     k_hat, smoothed, unseen = _smooth_tail(weights)
-    error = math.hypot(float(weights.std() / weights.mean()) / math.sqrt(n), unseen)
+    error = math.hypot(float(weights.std() / weights.mean()) / math.sqrt(n), math.log1p(unseen))
     return SmoothedWeights(
         log_weights=torch.log(smoothed / smoothed.sum()),
         k_hat=k_hat,
