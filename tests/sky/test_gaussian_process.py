@@ -77,6 +77,36 @@ def test_a_grid_wider_than_allowed_is_refused():
     assert len(inducing_points(pixels, LENGTH, nside=16)) > len(coarse) > 20
 
 
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (45.0, 41.8), (10.0, 89.9), (200.0, -60.0)])
+@pytest.mark.parametrize("nside", [128, 256])
+def test_fine_grids_near_the_pixels_are_those_of_the_whole_sky(monkeypatch, centre, nside):
+    pixels = np.stack(healpy.pix2vec(512, healpy.query_disc(512, healpy.ang2vec(*centre, lonlat=True), 0.02)), 1)
+    near = inducing_points(pixels, 0.02, nside=nside)
+    monkeypatch.setattr(gaussian_process, "WHOLE_NSIDE", nside)
+    assert np.array_equal(near, inducing_points(pixels, 0.02, nside=nside))
+    assert len(near) > 20
+
+
+def test_cells_are_no_wider_than_the_search_takes_them_for():
+    for level in range(10):
+        assert healpy.max_pixrad(2**level) < gaussian_process.LARGEST_RADIUS / 2**level
+
+
+def test_a_grid_finer_than_its_region_is_cut_to_it():
+    """The whole sky would hold 8e11 points."""
+    points = inducing_points(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), math.radians(0.001))
+    assert 2 <= len(points) < 60
+
+
+@pytest.mark.parametrize("length_deg", [0.02, 1e-3, 1e-6, 1e-12])
+def test_too_many_inducing_points_are_refused(length_deg):
+    with pytest.raises(InputError) as caught:
+        inducing_points(region(256), math.radians(length_deg))
+    assert caught.value.field == "modulate.inducing"
+    assert "lengthscale" in caught.value.remedy
+    assert caught.value.exit_code == 2
+
+
 @pytest.mark.parametrize("spacing", [0.2, 0.35, 0.6])
 def test_spacing_is_kept(spacing):
     points = inducing_points(region(16), LENGTH, spacing)

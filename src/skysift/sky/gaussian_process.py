@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from skysift.errors import InputError
-from skysift.geometry.pixels import ring_vectors
+from skysift.geometry.pixels import nest_to_ring, nest_vectors, ring_vectors
 from skysift.sky.kernels import correlate, separation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from scipy.spatial import cKDTree
 
 __all__ = ["Projection", "inducing_points", "learn_points"]
 
@@ -25,6 +27,13 @@ LARGEST_SPACING = 0.6
 DEFAULT_SPACING = 0.35
 MARGIN = 0.35
 LARGEST_LOSS = 2e-2
+# their kernel matrix takes 3.2 GB
+LARGEST_COUNT = 20_000
+# grids up to this resolution are made whole, finer ones near the pixels alone
+WHOLE_NSIDE = 64
+LARGEST_NSIDE = 2**24
+# above the radius of the largest cell, times nside
+LARGEST_RADIUS = 1.2
 CACHE_BYTES = 2**30
 # what is streamed fits into a cache: five times faster than pieces of 256 MB
 STREAM_BYTES = 2**24
@@ -43,7 +52,7 @@ def inducing_points(
     pixel_vectors : (P, 3), centres of the used pixels
     lengthscale_rad : shortest correlation length, radian
     spacing : largest grid spacing in correlation lengths, at most 0.6
-    nside : resolution of the grid; chosen from `spacing` when None
+    nside : resolution of the grid, a power of two; chosen from `spacing` when None
 
     Returns
     -------
@@ -51,7 +60,7 @@ def inducing_points(
 
     Raises
     ------
-    InputError : the spacing exceeds 0.6 correlation lengths
+    InputError : the spacing exceeds 0.6 correlation lengths, or more than 20 000 points would be needed
     """
     from scipy.spatial import cKDTree
 
@@ -69,11 +78,48 @@ def inducing_points(
             "a spacing of at most 0.6 correlation lengths",
             "choose a larger nside, a larger lengthscale, or leave nside out",
         )
-    grid = ring_vectors(nside, np.arange(12 * nside * nside))
     margin = max(MARGIN * lengthscale_rad, 0.5 * step / nside)
-    near, _ = cKDTree(pixel_vectors).query(grid, distance_upper_bound=2.0 * math.sin(0.5 * min(margin, math.pi)))
-    chosen: np.ndarray = grid[np.isfinite(near)]
+    tree = cKDTree(pixel_vectors)
+    grid = ring_vectors(nside, _find_candidates(tree, nside, margin))
+    chosen: np.ndarray = grid[_are_near(tree, grid, margin)]
+    if len(chosen) > LARGEST_COUNT:
+        raise _refuse_count(len(chosen), nside)
     return chosen
+
+
+def _are_near(tree: cKDTree, vectors: np.ndarray, angle_rad: float) -> np.ndarray:
+    """Tell which directions lie within an angle of a pixel."""
+    near, _ = tree.query(vectors, distance_upper_bound=2.0 * math.sin(0.5 * min(angle_rad, math.pi)))
+    return np.isfinite(near)
+
+
+def _find_candidates(tree: cKDTree, nside: int, margin_rad: float) -> np.ndarray:
+    """Return RING numbers, rising, of pixels that include all within a margin: fine grids are never made whole."""
+    if nside <= WHOLE_NSIDE:
+        return np.arange(12 * nside * nside)
+    if nside > LARGEST_NSIDE:
+        raise InputError(
+            "model", "modulate.inducing", f"a grid of nside {nside:g}", f"at most {LARGEST_NSIDE}",
+            "use a longer modulate.lengthscale, or a larger modulate.inducing.spacing",
+        )  # fmt: skip
+    coarse, cells = WHOLE_NSIDE, np.arange(12 * WHOLE_NSIDE**2)
+    while True:
+        # a cell holds the centres of its children: one further away than its radius and the margin holds none near
+        kept = cells[_are_near(tree, nest_vectors(coarse, cells), margin_rad + LARGEST_RADIUS / coarse)]
+        if coarse == nside:
+            return np.sort(nest_to_ring(nside, kept))
+        # a pixel keeps up to five cells, and one at least becomes a point
+        if len(kept) > 8 * LARGEST_COUNT:
+            raise _refuse_count(len(kept) // 8, nside)
+        coarse, cells = 2 * coarse, (4 * kept[:, None] + np.arange(4)).ravel()
+
+
+def _refuse_count(count: int, nside: int) -> InputError:
+    return InputError(
+        "model", "modulate.inducing", f"{count} inducing points or more, a grid of nside {nside}",
+        f"at most {LARGEST_COUNT} inducing points",
+        "use a longer modulate.lengthscale, or a larger modulate.inducing.spacing",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
