@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from skysift.errors import InputError
 from skysift.instruments.ctao.event_header import EventHeader, read_event_header, to_galactic
 from skysift.instruments.ctao.event_list import UNKNOWN, EventList
+from skysift.instruments.ctao.event_table import EventTable
 from skysift.instruments.ctao.extension import covered_energies_tev
 from skysift.storage.fits import read_table_unit
 
@@ -68,66 +69,27 @@ def read_gadf(header: EventHeader | str | Path) -> GadfEvents:
 
     Raises
     ------
-    InputError : no events, pointing or live time; NaN, unknown units, a damaged file
+    InputError : no events, pointing or live time; NaN, text, angles that are none, unknown units, a damaged file
     """
     header = header if isinstance(header, EventHeader) else read_event_header(header)
-    table = _Table(header, read_table_unit(header.place, header.unit))
+    table = EventTable(header.place, read_table_unit(header.place, header.unit))
     energy = table.column("ENERGY", "TeV")
     if energy.min() <= 0:
         row = int(np.argmin(energy))
         raise table.refuse("ENERGY", f"row {row}: {energy[row]:g} TeV", "energies above 0", "remove the row")
-    lon, lat = to_galactic(table.column("RA", "deg"), table.column("DEC", "deg"))
+    lon, lat = to_galactic(table.angles("RA"), table.angles("DEC"), header.frame)
     true = np.full((3, len(energy)), np.nan)
     if {"ENERGY_TRUE", "RA_TRUE", "DEC_TRUE"} <= set(table.names):
         true[0] = table.column("ENERGY_TRUE", "TeV", is_gap_allowed=True)
-        ra, dec = (table.column(name, "deg", is_gap_allowed=True) for name in ("RA_TRUE", "DEC_TRUE"))
+        ra, dec = (table.angles(name, is_gap_allowed=True) for name in ("RA_TRUE", "DEC_TRUE"))
         known = np.isfinite(ra) & np.isfinite(dec)
-        true[1:, known] = to_galactic(ra[known], dec[known])
+        true[1:, known] = to_galactic(ra[known], dec[known], header.frame)
     time = np.full(len(energy), np.nan)
     if "TIME" in table.names:
         time = table.column("TIME", "s") + header.reference_s
     event_id = table.numbers("EVENT_ID", np.arange(len(energy)))
     component = table.numbers("MC_ID", np.full(len(energy), UNKNOWN))
     return GadfEvents(header, energy, lon, lat, true[0], true[1], true[2], component, event_id, time)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Columns of one event list."""
-
-    header: EventHeader
-    rows: Any
-
-    @property
-    def names(self) -> dict[str, str]:
-        """Names in capitals to names as they stand."""
-        return {name.upper(): name for name in self.rows.names}
-
-    def refuse(self, name: str, found: object, wanted: str, remedy: str) -> InputError:
-        """Return the error that names file and column."""
-        return InputError(self.header.place, f"EVENTS, column {name}", found, wanted, remedy)
-
-    def numbers(self, name: str, default: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return whole numbers, or the default without such a column."""
-        return np.asarray(self.rows[self.names[name]], dtype=np.int64) if name in self.names else default
-
-    def column(self, name: str, wanted: str, *, is_gap_allowed: bool = False) -> Array:
-        """Return a column in the wanted unit."""
-        from astropy import units
-
-        if name not in self.names:
-            known = "columns ENERGY, RA, DEC"
-            raise InputError(self.header.place, "EVENTS", f"no column {name}", known, "write the list as GADF has it")
-        values: Array = np.asarray(self.rows[self.names[name]], dtype=np.float64)
-        stated = self.rows.columns[self.names[name]].unit
-        try:
-            values = values * float(units.Unit(stated or "").to(wanted))
-        except (ValueError, TypeError, units.UnitsError) as error:
-            raise self.refuse(name, f"unit {stated!r}", f"a unit like {wanted}", "state the unit") from error
-        if not is_gap_allowed and not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise self.refuse(name, f"row {row}: {values[row]}", "finite numbers", "remove the row")
-        return values
 
 
 def import_events(

@@ -16,6 +16,7 @@ from skysift.sky.dark_matter import profiles
 from skysift.sky.dark_matter.channels import Bergstrom, Channel, Line, interpret_channels
 from skysift.sky.dark_matter.flux import AnnihilationSpectrum, DecaySpectrum
 from skysift.sky.dark_matter.j_map import HaloGeometry
+from skysift.storage.guard import check_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,11 +98,13 @@ def _channel(settings: SpectrumSettings, name: str, find: Callable[[str | None, 
 @lru_cache(maxsize=4)
 def _read_channel(path: Path, name: str) -> Channel:
     """Return one channel of a text table: a header of names, then rows of mass, log10 x and dN/dlog10 x."""
-    with path.open(encoding="utf-8") as lines:
-        head = lines.readline().lstrip("#").split()
+    wanted = "a line of names, then rows of numbers: mass, log10 x, one column per channel"
     try:
-        rows = np.loadtxt(path, skiprows=1, ndmin=2)
+        lines = check_file(path, "channel spectra").read_text(encoding="utf-8").splitlines()
+        body = [line for line in lines[1:] if line.partition("#")[0].strip()]
+        rows = np.loadtxt(body, ndmin=2) if body else np.zeros((0, 0))
     except ValueError as error:
-        wanted = "a line of names, then rows of numbers: mass, log10 x, one column per channel"
         raise InputError(path, "table", str(error), wanted, "mend the table") from None
-    return interpret_channels(head, rows, [name], str(path))[name]
+    if not body:
+        raise InputError(path, "table", f"{len(lines)} lines, no numbers", wanted, "complete the table")
+    return interpret_channels(lines[0].lstrip("#").split(), rows, [name], str(path))[name]

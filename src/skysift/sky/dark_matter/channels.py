@@ -174,12 +174,18 @@ def interpret_channels(
 
     Raises
     ------
-    InputError : no such channel, rows that make no grid of mass and log10 x
+    InputError : no such channel, names that are not those of the columns, rows that make no grid of mass and log10 x
 
     References
     ----------
     Cirelli et al. (2011), JCAP 03, 051; Arina et al. (2024), JHEP 01, 153
     """
+    if rows.shape[1] != len(names) or len(names) < 3:
+        found = f"{len(names)} names, {rows.shape[1]} columns"
+        raise InputError(place, "header", found, "a name for each column, 3 or more", "mend the first line or the rows")
+    if not np.isfinite(rows).all():
+        row = int(np.flatnonzero(~np.isfinite(rows).all(1))[0])
+        raise InputError(place, "rows", f"row {row + 1}: {rows[row]}", "finite numbers", "correct the row")
     known = list(names[2:])
     for name in wanted:
         if name not in known:
