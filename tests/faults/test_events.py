@@ -474,6 +474,7 @@ LISTS = {
     "components in text": ("observe", {}, {"MC_ID": ("12A", as_text)}, 1, "column MC_ID", "text"),
     "energies in text": ("observe", {}, {"ENERGY": ("12A", as_text)}, 1, "column ENERGY", "text"),
     "two energies per event": ("observe", {}, {"ENERGY": ("2D", doubled)}, 1, "column ENERGY", "2 values per event"),
+    "times in two parts": ("observe", {}, {"TIME": ("2D", doubled)}, 1, "column TIME", "2 values per event"),
     "energies of yes and no": ("observe", {}, {"ENERGY": ("L", lambda values: values > 1)}, 1, "column ENERGY", "yes"),
     "an event without a number": ("observe", {}, {"EVENT_ID": ("D", set_row(np.nan))}, 1, "column EVENT_ID",
                                   "row 7: nan"),

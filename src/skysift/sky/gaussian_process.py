@@ -29,11 +29,10 @@ MARGIN = 0.35
 LARGEST_LOSS = 2e-2
 # their kernel matrix takes 3.2 GB
 LARGEST_COUNT = 20_000
-# grids up to this resolution are made whole, finer ones near the pixels alone
+# finer grids are made near the pixels alone
 WHOLE_NSIDE = 64
 LARGEST_NSIDE = 2**24
-# above the radius of the largest cell, times nside
-LARGEST_RADIUS = 1.2
+LARGEST_RADIUS = 1.2  # above that of the largest cell, times nside
 CACHE_BYTES = 2**30
 # what is streamed fits into a cache: five times faster than pieces of 256 MB
 STREAM_BYTES = 2**24
@@ -90,7 +89,8 @@ def inducing_points(
 def _are_near(tree: cKDTree, vectors: np.ndarray, angle_rad: float) -> np.ndarray:
     """Tell which directions lie within an angle of a pixel."""
     near, _ = tree.query(vectors, distance_upper_bound=2.0 * math.sin(0.5 * min(angle_rad, math.pi)))
-    return np.isfinite(near)
+    found: np.ndarray = np.isfinite(near)
+    return found
 
 
 def _find_candidates(tree: cKDTree, nside: int, margin_rad: float) -> np.ndarray:

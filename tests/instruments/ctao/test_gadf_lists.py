@@ -75,6 +75,8 @@ def test_gammapy_reads_what_is_exported(tmp_path, events, exported):
     again = read_gadf(tmp_path / "again.fits")
     np.testing.assert_allclose(again.energy, events.energy[own], rtol=1e-12)
     np.testing.assert_allclose(again.lat, events.lat[own], atol=1e-12)
+    # written as Julian dates in two parts
+    np.testing.assert_allclose(again.time, read_gadf(exported[1]).time, atol=1e-4)
 
 
 def change(path, edit):

@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 #: Lowest and highest angle, deg; right ascensions in single precision or in radian may be off by a rounding.
 _RANGES = {"RA": (-180.0001, 360.0001), "DEC": (-90.0, 90.0)}
 _LARGEST = 2.0**53
+#: Of 2000-01-01 12:00.
+_JULIAN_DATE = 2451545.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,25 @@ class EventTable:
             found, wanted = f"row {off[0]}: {values[off[0]]:g} deg", f"{low:.0f} to {high:.0f} deg"
             raise self.refuse(name, found, wanted, "correct the row, or the unit of the column")
         return values
+
+    def times(self, reference_s: float) -> Array:
+        """Return TIME in s after 2000-01-01 12:00 (TT): s since a reference, or Julian dates in two parts.
+
+        Raises
+        ------
+        InputError : those of `column`, two parts that are no days
+        """
+        values = np.asarray(self.rows[self.names["TIME"]])
+        if values.ndim != 2 or values.shape[1] != 2 or values.dtype.kind != "f":
+            return self.column("TIME", "s") + reference_s
+        stated, scale = (getattr(self.rows.columns[self.names["TIME"]], name) for name in ("unit", "coord_type"))
+        if str(stated).strip() != "d" or str(scale or "TT").strip() != "TT" or not np.isfinite(values).all():
+            found = f"2 values per event, unit {stated!r}, scale {scale!r}"
+            raise self.refuse(
+                "TIME", found, "s, or Julian dates of TT in two finite parts", "write seconds, as GADF has"
+            )
+        days: Array = (values[:, 0].astype(np.float64) - _JULIAN_DATE) + values[:, 1]
+        return 86400.0 * days
 
     def _read(self, name: str) -> NDArray[Any]:
         """Return a column as it stands: one number per event."""

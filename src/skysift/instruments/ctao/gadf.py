@@ -86,7 +86,7 @@ def read_gadf(header: EventHeader | str | Path) -> GadfEvents:
         true[1:, known] = to_galactic(ra[known], dec[known], header.frame)
     time = np.full(len(energy), np.nan)
     if "TIME" in table.names:
-        time = table.column("TIME", "s") + header.reference_s
+        time = table.times(header.reference_s)
     event_id = table.numbers("EVENT_ID", np.arange(len(energy)))
     component = table.numbers("MC_ID", np.full(len(energy), UNKNOWN))
     return GadfEvents(header, energy, lon, lat, true[0], true[1], true[2], component, event_id, time)
