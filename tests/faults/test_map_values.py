@@ -47,7 +47,7 @@ def all_masked(case):
 
 
 def empty_read_out(case):
-    case.observation["read_out"] = {"north": {"radius": "1 deg", "mask": {"plane": "2 deg"}}}
+    case.observation["read_out"] = {"north": {"radius": "1 deg", "mask": {"box": {"b": ["-2 deg", "2 deg"]}}}}
     return "prepare", ["observation.yaml", "observation.read_out.north", f"0 of {PIXELS} pixels"]
 
 
