@@ -137,8 +137,10 @@ class EventAnalysis(SmallEventRun):
 
 
 def measure(model, values):
-    """Return names and values (n, quantity): fractions or norms, and every parameter of a source."""
+    """Return names and values (n, quantity): fractions or norms, and every parameter of a source, ln of a mass."""
     further = [item.name for item in model.further if item.block == "norm"]
+    # posteriors of masses are so skewed that the scatter of their pulls is hardly known
+    values = {name: value.log() if name.endswith("_mass") else value for name, value in values.items()}
     if model.is_extended:
         free = [item.name for item in model.shares.parameters]
         return (*free, *further), torch.stack([values[name] for name in (*free, *further)], 1).numpy()
