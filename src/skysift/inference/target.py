@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -84,8 +85,10 @@ class Target:
         z = self._place(z)
         self.gradients += z.shape[0]
         pairs = [self._differentiate(chunk, beta) for chunk in self._chunks(z)]
-        density = torch.cat([value for value, _ in pairs])
-        gradient = torch.cat([slope for _, slope in pairs])
+        density = _join([value for value, _ in pairs])
+        gradient = _join([slope for _, slope in pairs])
+        if math.isfinite(float(density.sum() + gradient.sum())):
+            return density, gradient
         good = torch.isfinite(density) & torch.isfinite(gradient).all(-1)
         self.non_finite += int((~good).sum())
         return torch.where(good, density, -torch.inf), torch.where(good[:, None], gradient, 0.0)
@@ -117,7 +120,7 @@ class Target:
         return z.detach().to(device=self.device, dtype=torch.float64)
 
     def _chunks(self, z: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(z, self._chunk_rows(z)) if z.shape[0] else (z,)
+        return torch.split(z, self._chunk_rows(z)) if z.shape[0] > 1 else (z,)
 
     def _chunk_rows(self, z: Tensor) -> int:
         if self._rows is None:
@@ -133,20 +136,25 @@ class Target:
 
     def _differentiate(self, z: Tensor, beta: float) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
+            gaussian, slope = self.parameters.gaussian_log_density(z)
             z = z.detach().requires_grad_()
             values = self.parameters.values(z)
-            prior = self.parameters.log_density(z)
             fused = hook(self.model, "log_likelihood_and_gradient")
             if fused is None:
-                likelihood = self.model.log_likelihood(values).to(torch.float64)
-                density = _temper(likelihood, beta) + prior
+                likelihood = _temper(self.model.log_likelihood(values).to(torch.float64), beta)
+                density = self.parameters.add_other_log_density(likelihood, z)
                 (gradient,) = torch.autograd.grad(density.sum(), z)
-                return density.detach(), gradient
+                return density.detach() + gaussian, gradient + slope
+            prior = self.parameters.add_other_log_density(gaussian, z)
             likelihood, slopes = fused({name: value.detach() for name, value in values.items()})
             # the chain rule: the sum of slope times value has the likelihood's gradient in z
             surrogate = prior.sum() + beta * sum((slopes[name] * values[name]).sum() for name in slopes)
             (gradient,) = torch.autograd.grad(surrogate, z)
-            return (_temper(likelihood.detach(), beta) + prior).detach(), gradient
+            return (_temper(likelihood.detach(), beta) + prior).detach(), gradient + slope
+
+
+def _join(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _temper(likelihood: Tensor, beta: float) -> Tensor:

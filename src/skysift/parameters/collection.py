@@ -168,9 +168,19 @@ class Parameters:
 
     def log_density(self, z: Tensor) -> Tensor:
         """Return the log prior density of z: ``log_prior(values(z)) + log_jacobian(z)``, (...,)."""
-        # every coordinate that is standard normal in z at once: most are, and each operation costs
-        mask = self._gaussian.to(z)
-        total = -0.5 * (z**2 * mask).sum(-1) - LOG_SQRT_2PI * self._gaussian_count
+        total, _ = self.gaussian_log_density(z)
+        return self.add_other_log_density(total, z)
+
+    def gaussian_log_density(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the coordinates that are standard normal in z add to `log_density`, (...,), and its gradient.
+
+        They are taken at once and differentiated by hand, for most coordinates are such and each operation costs.
+        """
+        masked = z * self._gaussian.to(z)
+        return -0.5 * (z * masked).sum(-1) - LOG_SQRT_2PI * self._gaussian_count, -masked
+
+    def add_other_log_density(self, total: Tensor, z: Tensor) -> Tensor:
+        """Return ``total`` plus the log prior density of all other coordinates, (...,)."""
         for item in self:
             if not item.prior.is_gaussian_in_z:
                 term = item.prior.z_log_density(self._part(z, item))
