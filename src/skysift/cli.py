@@ -292,10 +292,11 @@ COMMANDS = (
     _command(
         "evaluate",
         "Evaluate a model at given parameter values, for comparison with any other code: each line of the table is one "
-        "set of values, each column one number (fractions as diffuse_fraction, background_fraction, ...). Written are "
-        "log prior, log likelihood and expected counts; beside the table, .h5, the expected counts of every pixel. For "
-        "events, of which a list or its marginals may be given, that is the log marginal of every event under every "
-        "component, and the first of them are printed.",
+        "set of values, each column one number (fractions as diffuse_fraction, background_fraction, ..., also with a "
+        "tree of them). Written are log prior, log likelihood and expected counts; beside the table, .h5, the expected "
+        "counts of every pixel. For events, of which a list (also one in FITS, or hdu-index.fits.gz of several) or its "
+        "marginals may be given, that is the log marginal of every event under every component, and the first of them "
+        "are printed.",
         [CONFIG, OBSERVATION, DATA, FIT, TABLE, THREADS, OUT],
         """skysift evaluate --config results/R/config.yaml \\
            --observation results/R/observation.h5 --data results/R/data/observed.h5 \\

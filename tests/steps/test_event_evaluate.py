@@ -102,17 +102,20 @@ def wanted(run):
 
 
 SHARES = (0.2, 0.55, 0.9)
+LINES = ["star_fraction,background_fraction", *(f"{f},{1 - f:.12g}" for f in SHARES)]
 
 
-def evaluate(run, folder, data):
+def evaluate(run, folder, data, fit="quick", lines=LINES):
+    folder.mkdir(exist_ok=True)
     table = folder / "values.csv"
-    table.write_text("star_fraction,background_fraction\n" + "".join(f"{f},{1 - f:.12g}\n" for f in SHARES))
+    table.write_text("\n".join(lines) + "\n")
     out = folder / "evaluated.csv"
     words = ["evaluate", "--config", run.folder / "config.yaml", "--observation", run.observation, "--data", data,
-             "--fit", "quick", "--table", table, "--out", out]  # fmt: skip
+             "--fit", fit, "--table", table, "--out", out]  # fmt: skip
     with pytest.raises(SystemExit) as caught:
         main([str(word) for word in words])
-    assert not caught.value.code
+    if caught.value.code:
+        return caught.value.code
     return read_table(out), read(out.with_suffix(".h5"), format="expected")
 
 
@@ -141,8 +144,6 @@ def test_an_event_list_is_evaluated_as_integrals_have_it(run, wanted, tmp_path, 
 
 
 def test_a_list_and_its_marginals_give_the_same_numbers(run, tmp_path):
-    (tmp_path / "list").mkdir()
-    (tmp_path / "marginals").mkdir()
     one = evaluate(run, tmp_path / "list", run.simulate())
     other = evaluate(run, tmp_path / "marginals", run.gather())
     assert one[0] == other[0]
@@ -154,3 +155,76 @@ def test_help_says_what_is_read_and_written():
     text = cli.commands["evaluate"].help
     for words in ("diffuse_fraction", "log marginal of every event", "--table values.csv"):
         assert words in text
+
+
+@pytest.fixture(scope="module")
+def lists(run, tmp_path_factory):
+    """The events as other tools have them: a data store of two lists."""
+    folder = tmp_path_factory.mktemp("lists")
+    words = ["export", "--observation", run.observation, "--data", run.simulate(), "--out-dir", folder]
+    with pytest.raises(SystemExit) as caught:
+        main([str(word) for word in words])
+    assert not caught.value.code
+    return folder
+
+
+def test_lists_in_fits_give_the_same_numbers(run, lists, tmp_path, capsys):
+    rows, file = evaluate(run, tmp_path / "fits", lists / "hdu-index.fits.gz")
+    assert "40 events within the axes, 0 outside" in capsys.readouterr().err
+    known, own = evaluate(run, tmp_path / "list", run.simulate())
+    for row, other in zip(rows, known, strict=True):
+        assert float(row["log_likelihood"]) == pytest.approx(float(other["log_likelihood"]), abs=1e-7)
+    np.testing.assert_allclose(
+        np.exp(np.sort(file["log_density"], 1)), np.exp(np.sort(own["log_density"], 1)), rtol=1e-6, atol=1e-9
+    )
+
+
+def test_a_list_of_one_of_two_pointings_is_not_enough(run, lists, tmp_path, capsys):
+    assert evaluate(run, tmp_path, lists / "simulated-000_001.fits") == 2
+    told = capsys.readouterr().err
+    assert "2, one per pointing" in told
+    assert "hdu-index.fits.gz" in told
+
+
+@pytest.fixture(scope="module")
+def forest(tmp_path_factory, repository):
+    """The same three components with and without a tree of fractions, and with a free index."""
+    tree = {"fractions": {"tree": {"noise": ["background"], "sky": ["diffuse", "catalogue"]}}}
+    free = {"components": {"diffuse": {"sky": "synthetic_diffuse", "spectrum": {"index": {"uniform": [2, 3]}}}}}
+    fits = {"quick": ["laplace"], "tree": {"sequence": ["laplace"], "model": tree},
+            "free": {"sequence": ["laplace"], "model": free}, "reference": None}  # fmt: skip
+    return SmallEventRun(tmp_path_factory.mktemp("forest"), repository, fits=fits)
+
+
+def test_fractions_by_component_are_those_of_a_tree(forest, tmp_path):
+    lines = ["background_fraction,catalogue_fraction,diffuse_fraction", "0.5,0.2,0.3", "1,0,0"]
+    flat, _ = evaluate(forest, tmp_path / "flat", forest.gather(), lines=lines)
+    rows, _ = evaluate(forest, tmp_path / "tree", forest.gather(), "tree", lines)
+    for row, other in zip(rows, flat, strict=True):
+        assert float(row["log_likelihood"]) == pytest.approx(float(other["log_likelihood"]), abs=1e-9)
+        assert row["background_fraction"] == other["background_fraction"]
+    # two of three leaves are sky: 2 f_sky, and flat between these two
+    assert float(rows[0]["log_prior"]) == pytest.approx(np.log(2 * 0.5), abs=1e-12)
+    assert float(flat[0]["log_prior"]) == pytest.approx(np.log(2), abs=1e-12)
+    # the numbers of the parameters themselves
+    lines = ["fractions[0],fractions[1],sky_fractions[0],sky_fractions[1]", "0.5,0.5,0.6,0.4"]
+    own, _ = evaluate(forest, tmp_path / "own", forest.gather(), "tree", lines)
+    assert float(own[0]["log_likelihood"]) == pytest.approx(float(rows[0]["log_likelihood"]), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("fit", "header", "found"),
+    [
+        ("tree", "background_fraction,diffuse_fraction", "no column catalogue_fraction"),
+        ("tree", "background_fraction,diffuse_fraction,catalog_fraction", "catalog_fraction"),
+        ("free", "background_fraction,diffuse_fraction,catalogue_fraction", "no column diffuse_index"),
+        ("tree", "fractions[0],fractions[1]", "no column sky_fractions[0], sky_fractions[1]"),
+    ],
+)
+def test_the_columns_that_are_wanted_are_told(forest, tmp_path, capsys, fit, header, found):
+    line = ",".join("0.5" for _ in header.split(","))
+    assert evaluate(forest, tmp_path, forest.gather(), fit, [header, line]) == 2
+    told = capsys.readouterr().err
+    assert f"found   {found}\n" in told
+    assert "wanted  the columns diffuse_fraction, catalogue_fraction, background_fraction" in told
+    assert ("diffuse_index" in told) == (fit == "free")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from skysift.parameters import Parameters
 
-__all__ = ["check_columns", "columns_of", "read_values", "run"]
+__all__ = ["columns_of", "read_cell", "read_values", "run"]
 
 BATCH = 64
 DIGITS = 17
@@ -61,14 +61,14 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
     model = build(fit_slice(analysis, fit), read_observation(observation), read_counts(data))
     known = [column for item in model.parameters for column in columns_of(item.name, item.shape)]
     known += list(model.hyper.names if model.hyper else ())
-    check_columns(table, rows, known)
+    _check_columns(table, rows, known)
     results, maps = [], []
     for number, row in enumerate(rows):
         hyper = (
             {}
             if model.hyper is None
             else {
-                name: torch.tensor(_number(table, number, name, row[name]), dtype=torch.float64)
+                name: torch.tensor(read_cell(table, number, name, row[name]), dtype=torch.float64)
                 for name in model.hyper.names
                 if name in row
             }
@@ -105,14 +105,15 @@ def columns_of(name: str, shape: tuple[int, ...]) -> list[str]:
     return [name] if shape == () else [f"{name}[{k}]" for k in range(size)]
 
 
-def _number(table: Path, row: int, name: str, text: object) -> float:
+def read_cell(table: Path, row: int, name: str, text: object) -> float:
+    """Return the number in a cell; ``row`` counts from 0."""
     try:
         return float(str(text))
     except ValueError as error:
         raise InputError(table, f"{name}, row {row + 1}", text, "a number", "correct the cell") from error
 
 
-def check_columns(table: Path, rows: list[dict[str, str]], known: list[str]) -> None:
+def _check_columns(table: Path, rows: list[dict[str, str]], known: list[str]) -> None:
     """Refuse a table without rows, or with a column that is no number of a parameter."""
     if not rows:
         raise InputError(table, "rows", "none", "one or more rows of parameter values", "add a row")
@@ -131,6 +132,6 @@ def read_values(table: Path, number: int, row: dict[str, str], parameters: Param
         missing = [column for column in columns if column not in row]
         if missing and item.block != "field":
             raise InputError(table, "header", f"no column {missing[0]}", "a column for every norm", f"add {missing[0]}")
-        cells = [0.0 if column in missing else _number(table, number, column, row[column]) for column in columns]
+        cells = [0.0 if column in missing else read_cell(table, number, column, row[column]) for column in columns]
         values[item.name] = torch.tensor(cells, dtype=torch.float64).reshape(item.shape)
     return values

@@ -151,7 +151,9 @@ class Fractions:
         for group in self.groups:
             sums = [shares[..., [place[leaf] for leaf in leaves]].sum(-1) for leaves in group.leaves]
             parts = torch.stack(sums, -1)
-            values[group.parameter] = parts / parts.sum(-1, keepdim=True)
+            parent = parts.sum(-1, keepdim=True)
+            # where a group has nothing its children have equal shares of that
+            values[group.parameter] = torch.where(parent > 0, parts / parent, 1.0 / len(group.children))
         return values
 
     def log_prior(self, shares: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,50 +11,56 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skysift.config import load
+from skysift.config import OBSERVED, load
 from skysift.config.events import EventAnalysis
 from skysift.config.events.slices import EventFitSlice, MarginaliseSlice
 from skysift.errors import InputError, nearest
+from skysift.instruments.ctao.event_header import read_event_header
 from skysift.instruments.ctao.event_list import read_events
 from skysift.instruments.ctao.event_observation import read_event_observation
-from skysift.steps.evaluate import check_columns, columns_of, read_values
+from skysift.instruments.ctao.gadf import import_events, read_gadf
+from skysift.instruments.ctao.store import HDU_INDEX, read_store
 from skysift.steps.events.fit import load_model
 from skysift.steps.events.marginalise import marginalise_events
+from skysift.steps.events.parameter_tables import read_points
 from skysift.steps.events.response import make_response
 from skysift.steps.events.sources import open_responses
 from skysift.storage.hdf5 import Dataset, check_writable, collect, find_format, write
 from skysift.storage.tables import read_table, write_table
 
 if TYPE_CHECKING:
+    from skysift.instruments.ctao.event_list import EventList
+    from skysift.instruments.ctao.event_observation import EventObservation
+    from skysift.instruments.ctao.irf import Irf
     from skysift.models.events.marginals import Marginals
 
 __all__ = ["run"]
 
 DIGITS = 15
 SHOWN_ROWS, SHOWN_EVENTS = 3, 10
-FRACTION_TOLERANCE = 1e-6
-Row = dict[str, str]
 
 
 def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out: Path) -> None:
     """Evaluate the model of a fit at each row of a table.
 
-    Fractions may be given as ``<component>_fraction``. The logarithms of the marginal densities (row of the table,
-    event or occupied bin, component), 1 / (TeV deg2), are printed for the first events; all of them stand in a file
-    beside the table, ``.h5``. Those of an event file are computed on the spot.
+    Fractions are given as ``<component>_fraction``, also those of a tree, or by the numbers of their parameters. The
+    logarithms of the marginal densities (row of the table, event or occupied bin, component), 1 / (TeV deg2), are
+    printed for the first events; all of them stand in a file beside the table, ``.h5``. Those of event lists are
+    computed on the spot.
 
     Parameters
     ----------
     config : the whole configuration
     observation : file of format ``event_observation``
-    data : file of format ``events`` or ``marginals``
+    data : file of format ``events`` or ``marginals``, an event list as GADF has it (FITS), or for several pointings
+        the index of a data store that holds their lists
     fit : name of the fit
     table : CSV with a header
     out : CSV; ``log_prior``, ``log_likelihood`` and ``<component>_counts`` beside the values
 
     Raises
     ------
-    InputError : an unknown fit or column, a missing parameter, a cell that is no number
+    InputError : an unknown fit or column, a missing parameter, a cell that is no number, lists of other pointings
     """
     marginals_out = out.with_suffix(".h5")
     check_writable(out)
@@ -68,11 +74,9 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
     model, marginals, _ = load_model(
         settings, config, observation, data, "cpu", _marginalise(analysis, observation, data)
     )
-    rows = [_spread(table, number, row, model.names) for number, row in enumerate(read_table(table))]
-    check_columns(table, rows, [column for item in model.parameters for column in columns_of(item.name, item.shape)])
+    rows = read_table(table)
     results, densities = [], []
-    for number, row in enumerate(rows):
-        values = {name: part[None] for name, part in read_values(table, number, row, model.parameters).items()}
+    for row, values in zip(rows, read_points(table, rows, model), strict=True):
         with torch.no_grad():
             expected, densest = model.expected(values)[0], model.table(values)
             scaled = densest.scaled if densest.scaled.ndim == 2 else densest.scaled[0]
@@ -95,15 +99,33 @@ def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out:
 
 
 def _marginalise(analysis: EventAnalysis, observation: Path, data: Path) -> Marginals | None:
-    """Return the marginals of an event file, None for a file of marginals."""
-    if find_format(data) != "events":
+    """Return the marginals of an event list, None for a file of marginals."""
+    kind = find_format(data)
+    if kind not in {"events", ""}:
         return None
     settings = analysis.make_slices()["marginalise"]
     assert isinstance(settings, MarginaliseSlice)  # noqa: S101 - narrows the type
     looked_at = read_event_observation(observation)
     irfs = open_responses(looked_at, observation)
+    events = read_events(data) if kind else _read_fits(data, looked_at, irfs)
     responses = [make_response(irf, looked_at, number) for number, irf in enumerate(irfs)]
-    return marginalise_events(settings, looked_at, data, read_events(data), responses)
+    return marginalise_events(settings, looked_at, data, events, responses)
+
+
+def _read_fits(data: Path, looked_at: EventObservation, irfs: Sequence[Irf]) -> EventList:
+    """Return the events within the axes of a list of the only pointing, or of the lists of a data store."""
+    if data.name == HDU_INDEX:
+        tables = [entry.table("events") for entry in read_store(data.parent)]
+        headers = [read_event_header(table.place, table.hdu) for table in tables]
+    else:
+        headers = [read_event_header(data)]
+    if len(headers) != len(looked_at.pointings):
+        wanted = f"{len(looked_at.pointings)}, one per pointing"
+        remedy = f"name {HDU_INDEX} of a data store that holds them, as `skysift export` writes it"
+        raise InputError(data, "event lists", len(headers), wanted, remedy)
+    events = import_events([read_gadf(header) for header in headers], looked_at, OBSERVED, irfs)
+    print(f"{len(events)} events within the axes, {events.outside[OBSERVED]} outside", file=sys.stderr)
+    return events
 
 
 def _print(results: Sequence[Mapping[str, object]], densities: NDArray[np.float64], names: Sequence[str]) -> None:
@@ -114,23 +136,3 @@ def _print(results: Sequence[Mapping[str, object]], densities: NDArray[np.float6
             print("  event  " + "  ".join(f"{'ln p ' + name:>22}" for name in names))
             for event, values in enumerate(density[:SHOWN_EVENTS]):
                 print(f"  {event:5d}  " + "  ".join(f"{value:22.15g}" for value in values))
-
-
-def _spread(table: Path, number: int, row: Row, names: tuple[str, ...]) -> Row:
-    """Return a row in which fractions by name of the component are those of the parameter ``fractions``."""
-    if not all(f"{name}_fraction" in row for name in names):
-        return row
-    shares = [_number(row[f"{name}_fraction"]) for name in names]
-    if min(shares) < 0 or abs(sum(shares) - 1) > FRACTION_TOLERANCE:
-        found = f"{' + '.join(f'{share:g}' for share in shares)} = {sum(shares):g}"
-        raise InputError(table, f"row {number + 1}, fractions", found, "numbers >= 0 that sum to 1", "correct the row")
-    rest = {column: cell for column, cell in row.items() if column.removesuffix("_fraction") not in names}
-    return rest | {f"fractions[{k}]": row[f"{name}_fraction"] for k, name in enumerate(names)}
-
-
-def _number(cell: str) -> float:
-    """Return a cell as a number; NaN for what is none, which is told when the cell is read."""
-    try:
-        return float(cell)
-    except ValueError:
-        return math.nan
