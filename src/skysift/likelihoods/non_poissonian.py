@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["PixelCounts", "non_poissonian_log_likelihood"]
+__all__ = ["PixelCounts", "non_poissonian_log_likelihood", "smooth_derivatives"]
 
 #: Rows are scaled down when they pass this.
 _LARGE = 1e100
@@ -63,6 +63,33 @@ def non_poissonian_log_likelihood(pixels: PixelCounts, smooth: Tensor, means: Te
     inputs = smooth[:, pixels.order], means[:, :, : pixels.largest], totals, pixels
     found: Tensor = _LogProbability.apply(*inputs)  # type: ignore[no-untyped-call]
     return found[:, pixels.back]
+
+
+def smooth_derivatives(pixels: PixelCounts, smooth: Tensor, means: Tensor, totals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Return each pixel's log probability and its first two derivatives in the smooth emission.
+
+    .. math:: \partial \ln p_k / \partial \mu = p_{k-1}/p_k - 1, \qquad
+              \partial^2 \ln p_k / \partial \mu^2 = p_{k-2}/p_k - (p_{k-1}/p_k)^2
+
+    Parameters
+    ----------
+    pixels : counts and weights
+    smooth : (pixel,), expected counts of smooth emission
+    means : (population, m), coefficients
+    totals : (population,), their sum over all m
+
+    Returns
+    -------
+    three of (pixel,)
+    """
+    own, means = smooth[pixels.order], means[:, : pixels.largest]
+    table, log_scale = _recur(pixels, own, means)
+    last = table.gather(0, pixels.counts[None])[0]
+    tilted = _retry(pixels, own, means, table, log_scale, last)
+    value = last.log() + log_scale + tilted - own - pixels.weights @ totals
+    ratios = torch.cat((_ratios(pixels, table, last, tilted, own, means), own.new_zeros(2, len(own))))
+    once, twice = ratios[0], ratios[1]
+    return value[pixels.back], (once - 1)[pixels.back], (twice - once**2)[pixels.back]
 
 
 class _LogProbability(torch.autograd.Function):

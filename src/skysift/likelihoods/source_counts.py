@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["SourceCountTable", "log_source_count"]
+__all__ = ["SourceCountTable", "log_photons", "log_source_count"]
 
 Array = NDArray[np.float64]
 
@@ -47,6 +47,30 @@ def log_source_count(log_flux: Tensor, log_norm: Tensor, slopes: Tensor, log_bre
     bend = slopes[:, :-1] - slopes[:, 1:]
     below = (log_flux[:, None] - log_breaks[:, :, None]).clamp(max=0.0)
     return value + (bend[:, :, None] * below).sum(1)
+
+
+def log_photons(slopes: Tensor, log_breaks: Tensor) -> Tensor:
+    r"""Return ln of the photons of all sources, :math:`\int S \, dN/dS \, dS`, of a broken power law with A = 1.
+
+    Parameters
+    ----------
+    slopes : (batch, breaks + 1), n_1 first; n_1 above 2, the last one below 2
+    log_breaks : (batch, breaks), ln S in counts, falling
+
+    Returns
+    -------
+    (batch,)
+
+    Examples
+    --------
+    >>> float(log_photons(torch.tensor([[3.0, 1.0]]), torch.tensor([[0.0]])).exp())
+    2.0
+    """
+    # at each break, the integrand S dN/dS of ln S
+    heights = (log_source_count(log_breaks, torch.zeros_like(log_breaks[:, 0]), slopes, log_breaks) + 2 * log_breaks).exp()
+    length = log_breaks[:, :-1] - log_breaks[:, 1:]
+    middle = heights[:, :-1] * _fall(2 - slopes[:, 1:-1], length)
+    return (heights[:, 0] / (slopes[:, 0] - 2) + middle.sum(1) + heights[:, -1] / (2 - slopes[:, -1])).log()
 
 
 class SourceCountTable:

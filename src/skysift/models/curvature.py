@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skysift.models.fields import Field
     from skysift.models.template import Glow, TemplateModel
 
-__all__ = ["curve"]
+__all__ = ["Seen", "curve"]
 
 Values = Mapping[str, Tensor]
 
@@ -28,7 +28,15 @@ class Design(NamedTuple):
     columns: Tensor
 
 
-def curve(model: TemplateModel, values: Values, *, observed: bool) -> Curvature:
+class Seen(NamedTuple):
+    """Log likelihood (), and each datum's first derivative and weight (minus the second) in expected counts, (E P,)."""
+
+    value: Tensor
+    slope: Tensor
+    weight: Tensor
+
+
+def curve(model: TemplateModel, values: Values, *, observed: bool, seen: Seen | None = None) -> Curvature:
     r"""Return the log likelihood, its gradient and minus its Hessian (or the Fisher matrix) at one point.
 
     With J the derivative of mu, :math:`H = J^T \mathrm{diag}(d/\mu^2) J + \sum_p (1 - d_p/\mu_p)\,\nabla^2\mu_p`;
@@ -39,6 +47,7 @@ def curve(model: TemplateModel, values: Values, *, observed: bool) -> Curvature:
     ----------
     values : batch of one
     observed : the data's Hessian instead of its expectation
+    seen : what another likelihood than Poisson's says of the expected counts
     """
     names = {name for item in model.fields.values() for term in item.terms for name in term.hyper_names}
     observed = observed and not names & set(model.parameters.names)
@@ -48,13 +57,19 @@ def curve(model: TemplateModel, values: Values, *, observed: bool) -> Curvature:
     with torch.no_grad():
         for start, stop in model._blocks(model.parameters.packed_size // 4 + 1):
             expected, glows = model._expected(values, start, stop)
-            counts = model.counts[:, start:stop].flatten()
-            mu = expected.flatten(1)
-            value = value + poisson_log_likelihood(counts, mu)[0]
-            residual = poisson_residual(counts, mu)[0]
-            weight = poisson_curvature(counts, mu, observed=observed)[0]
+            if seen is None:
+                counts = model.counts[:, start:stop].flatten()
+                mu = expected.flatten(1)
+                value = value + poisson_log_likelihood(counts, mu)[0]
+                residual = poisson_residual(counts, mu)[0]
+                weight = poisson_curvature(counts, mu, observed=observed)[0]
+            else:
+                residual, weight = (
+                    part.reshape(model.counts.shape)[:, start:stop].flatten() for part in (seen.slope, seen.weight)
+                )
             block = _Block(model, values, glows, (start, stop))
             block.add(gradient, information, residual, weight, observed=observed)
+    value = value if seen is None else seen.value
     return Curvature(model.scale * value, model.scale * gradient, model.scale * information)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -164,7 +164,7 @@ class TemplateModel:
                     parts.setdefault(item.name, []).append(torch.exp(item.exponent(values, f)))
         return {name: torch.cat(blocks, -1) for name, blocks in parts.items()}
 
-    def at(self, values: Values) -> TemplateModel:
+    def at(self, values: Values) -> Self:
         """Return the model with hyper-parameters (unbatched) fixed; nothing is left to integrate out."""
         fixed = {name: item.at(values) for name, item in self.open_fields.items()}
         return replace(self, fields=fixed, hyper=None, open_fields={})
@@ -287,12 +287,12 @@ class TemplateModel:
 
         return curve(self, values, observed=observed)
 
-    def minibatch(self, size: int, generator: torch.Generator) -> TemplateModel:
+    def minibatch(self, size: int, generator: torch.Generator) -> Self:
         """Return the model of ``size`` random pixels, its log likelihood scaled by N / B."""
         index = torch.randperm(self.pixel_count, generator=generator)[:size].sort().values.to(self.counts.device)
         return self.take(index, self.pixel_count / size)
 
-    def take(self, index: Tensor, scale: float = 1.0) -> TemplateModel:
+    def take(self, index: Tensor, scale: float = 1.0) -> Self:
         """Return the model of some pixels only."""
         parts = tuple(replace(item, template=item.template[:, index]) for item in self.components)
         fields = {name: item.take(index) for name, item in self.fields.items()}

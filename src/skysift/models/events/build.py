@@ -206,6 +206,7 @@ def _map_flux(name: str, component: EventComponent, true: Axes, find: Finder) ->
     def flux(values: Values) -> Tensor:
         share = _rows(make_map(component, true, _own(name, component, values)))
         energy = spectrum(values)
-        return (energy[:, :, None] * share[:, None, :]).flatten(1)
+        # as a product of matrices, so that the gradient is two of them
+        return (energy[:, :, None] @ share.expand(energy.shape[0], -1)[:, None, :]).flatten(1)
 
     return flux

@@ -95,7 +95,7 @@ class HaloGeometry:
         """
         check_slope(profile, _STEEPEST[kind])
         logs = integrate_sight(profile, self.angles_deg, kind, depth_kpc).log()
-        terms = sum(logs[..., self.first + step] * self.weights[:, step] for step in range(4))
+        terms = sum(logs.index_select(-1, self.first + step) * self.weights[:, step] for step in range(4))
         terms = torch.as_tensor(terms).exp() * self.areas_sr
         pixels = terms.new_zeros(*terms.shape[:-1], self.size)
         return pixels.index_add(-1, self.pixels, terms)
