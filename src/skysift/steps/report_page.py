@@ -62,6 +62,7 @@ def compose_page(run: Run, pictures: Sequence[Picture], configuration: str, cost
         misfits=_misfits(run),
         signal=run.signal,
         is_events=isinstance(run.settings, EventReportSlice),
+        is_dark=any(c.template == "dark_matter" for parts in run.settings.models.values() for c in parts.values()),
         response=_in_section(pictures, "response"),
         sets=[_describe_set(run, name, pictures) for name in run.settings.truth],
         injection=[_embed(picture) for picture in pictures if picture.section == "sets"],

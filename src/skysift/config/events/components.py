@@ -98,7 +98,8 @@ class EventComponent(Section):
     norm: Prior | None = key(
         None,
         "prior of the absolute norm, with likelihood: extended; 1 is the flux as declared, of dark matter that of a "
-        "cross-section of 3e-26 cm3 s-1 or a lifetime of 1e27 s",
+        "cross-section of 3e-26 cm3 s-1 or a lifetime of 1e27 s; posteriors state `<component>_sigma_v` in cm3 s-1 or "
+        "`<component>_lifetime` in s (with fractions: the fraction times the number of events, over those expected)",
         example={"lognormal": [1, 1]},
     )
     modulate: Modulations = key(

@@ -73,7 +73,10 @@ def build_mixture(
         if not total > 0:
             wanted = "a source that the field and the response see"
             raise InputError("marginals", f"component {name}", f"{total:g} expected events", wanted, "leave it out")
-    table, counts = read_densities((densities / totals).log().cpu(), names, marginals.counts, totals.cpu())
+    # where bins are points their events are no number of anything
+    is_absolute = not true.is_discrete
+    known = totals.cpu() if is_absolute else None
+    table, counts = read_densities((densities / totals).log().cpu(), names, marginals.counts, known)
     table, counts = DensityTable(*(part.to(device) for part in table if part is not None)), counts.to(device)
     shares: Fractions | Norms
     if model.likelihood == "extended":
@@ -92,7 +95,7 @@ def build_mixture(
         # where a source sends nothing it explains nothing
         lit = torch.where(total > 0, total, torch.inf)
         scaled = density / lit[:, None] * torch.exp(-table.offsets)[:, None]
-        return DensityTable(scaled, table.offsets, total)
+        return DensityTable(scaled, table.offsets, total if is_absolute else None)
 
     return MixtureModel(shares, at, counts, tuple(further), warnings=marginals.warnings)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ from skysift.errors import InputError
 from skysift.geometry import LonLatGrid
 from skysift.sky.dark_matter import profiles
 from skysift.sky.dark_matter.channels import Bergstrom, Channel, Line, interpret_channels
-from skysift.sky.dark_matter.flux import AnnihilationSpectrum, DecaySpectrum
+from skysift.sky.dark_matter.flux import LONG_LIFETIME_S, THERMAL_CM3_S, AnnihilationSpectrum, DecaySpectrum
 from skysift.sky.dark_matter.j_map import HaloGeometry
 from skysift.storage.guard import check_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
     from skysift.config.events import EventComponent
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from skysift.sky.dark_matter.line_of_sight import Kind
     from skysift.sky.spectra import Spectrum
 
-__all__ = ["make_dark_spectrum", "make_map"]
+__all__ = ["Strength", "make_dark_spectrum", "make_map", "measure_strength"]
 
 Values = Mapping[str, "Tensor | float"]
 FAMILIES: dict[str, type[Any]] = {
@@ -40,7 +41,37 @@ FAMILIES: dict[str, type[Any]] = {
     "burkert": profiles.Burkert,
     "moore": profiles.Moore,
 }
+#: Below this norm a lifetime is no longer told from an infinite one.
+FAINTEST = 1e-30
 SHAPE = {"gamma": "gamma", "alpha": "alpha", "beta": "beta", "r_s": "scale_kpc"}
+
+
+class Strength(NamedTuple):
+    """What the norm of dark matter means: ending of its name, words, unit, and values."""
+
+    ending: str
+    words: str
+    unit: str
+    values: NDArray[np.float64]
+
+
+def measure_strength(component: EventComponent, norm: ArrayLike) -> Strength | None:
+    r"""Return the cross-section or lifetime behind norms, None for a component that is no dark matter.
+
+    .. math:: \langle\sigma v\rangle = A \cdot 3 \times 10^{-26}\,{\rm cm^3 s^{-1}}, \qquad
+        \tau = 10^{27}\,{\rm s} / A
+
+    Parameters
+    ----------
+    component : its settings
+    norm : A (...): expected events over those of the component as declared
+    """
+    if component.sky != "dark_matter" or component.spectrum is None:
+        return None
+    relative = np.asarray(norm, dtype=np.float64)
+    if component.spectrum.kind == "decay":
+        return Strength("lifetime", "lifetime", "s", LONG_LIFETIME_S / np.maximum(relative, FAINTEST))
+    return Strength("sigma_v", "⟨σv⟩", "cm3 s-1", THERMAL_CM3_S * relative)
 
 
 def make_map(component: EventComponent, axes: Axes, values: Values) -> Tensor:

@@ -16,12 +16,14 @@ from skysift.sky.dark_matter.channels import Channel
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["THERMAL_CM3_S", "AnnihilationSpectrum", "DecaySpectrum"]
+__all__ = ["LONG_LIFETIME_S", "THERMAL_CM3_S", "AnnihilationSpectrum", "DecaySpectrum"]
 
 Value = float | Tensor
 
 THERMAL_CM3_S = 3e-26
 """A cross section of the order that a thermal relic needs, cm3 s-1."""
+LONG_LIFETIME_S = 1e27
+"""A lifetime of the order that gamma rays can tell from none, s."""
 
 _GEV_PER_TEV = 1000.0
 
@@ -92,7 +94,7 @@ class DecaySpectrum:
 
     channels: Mapping[str, Channel]
     mass_tev: Value
-    lifetime_s: Value = 1e27
+    lifetime_s: Value = LONG_LIFETIME_S
     branching: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from skysift.inference.progress import observe
 from skysift.instruments.ctao.digest import digest_observation
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.build import build_mixture
+from skysift.models.events.dark_matter import measure_strength
 from skysift.models.events.marginals import read_marginals
 from skysift.steps.checkpoints import EVERY_S, keep
 from skysift.steps.device import choose_device, set_threads
@@ -28,6 +29,9 @@ from skysift.storage.hdf5 import check_writable, collect
 from skysift.storage.posterior import Variable, write_posterior
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skysift.config.events import EventComponent
     from skysift.config.events.slices import EventFitSlice
     from skysift.models.events.marginals import Marginals
     from skysift.models.mixture import MixtureModel
@@ -74,7 +78,7 @@ def run(
     ):
         results = sequence.run(model, steps, stream, kept.checkpoint.child("sequence"))
     posterior = gather_engines(model, results, origin, stream, kept.spent(), {})
-    posterior = _with_counts(posterior, model, marginals)
+    posterior = _with_counts(posterior, model, marginals, settings.model.components)
     warnings = [*posterior.warnings, *kept.warnings]
     write_posterior(out, replace(posterior, warnings=warnings, provenance=provenance))
     kept.remove()
@@ -103,14 +107,18 @@ def load_model(
     return model, marginals, find.used
 
 
-def _with_counts(posterior: Posterior, model: MixtureModel, marginals: Marginals) -> Posterior:
-    """Add each component's share of the events and its number, and the truths that are known."""
+def _with_counts(
+    posterior: Posterior, model: MixtureModel, marginals: Marginals, components: Mapping[str, EventComponent]
+) -> Posterior:
+    """Add each component's share of the events, its number, what that means for dark matter, and known truths."""
     chains, count = next(iter(posterior.variables.values())).array.shape[:2]
     values = {
         item.name: torch.as_tensor(np.asarray(posterior.variables[item.name].array)).flatten(0, 1)
         for item in model.parameters
     }
-    expected = np.concatenate([part.cpu().numpy() for part in _batches(model, values, chains * count)])
+    is_dark = any(component.sky == "dark_matter" for component in components.values())
+    batches = _batches(model, values, chains * count, is_dark=is_dark)
+    expected, declared = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     fractions = expected / expected.sum(1, keepdims=True)
     truth = marginals.truth
     drawn: Mapping[str, float] = truth.get("counts", {})
@@ -119,11 +127,18 @@ def _with_counts(posterior: Posterior, model: MixtureModel, marginals: Marginals
     variables = {name: _with_truth(name, item, truth) for name, item in posterior.variables.items()}
     for column, name in enumerate(model.names):
         words = name.replace("_", " ")
-        share, number = (part[:, column].reshape(chains, count) for part in (fractions, expected))
+        share, number, own = (part[:, column].reshape(chains, count) for part in (fractions, expected, declared))
         summary = _fraction_prior(model, name)
         known = stated.get(name) if stated else None
         variables[f"{name}_fraction"] = Variable(share, "", f"{words} share of events", (), known, summary)
         variables[f"{name}_counts"] = Variable(number, "counts", f"{words} events", (), drawn.get(name))
+        strength = measure_strength(components[name], number / own)
+        if strength is not None and np.isfinite(own).all():
+            norm = truth.get("norms", {}).get(name)
+            true = None if norm is None else measure_strength(components[name], norm)
+            variables[f"{name}_{strength.ending}"] = Variable(
+                strength.values, strength.unit, f"{words} {strength.words}", (), None if true is None else true.values
+            )
     return replace(posterior, variables=variables)
 
 
@@ -134,10 +149,17 @@ def _with_truth(name: str, item: Variable, truth: Mapping[str, Mapping[str, floa
     return item if known is None else replace(item, truth=known)
 
 
-def _batches(model: MixtureModel, values: Mapping[str, torch.Tensor], count: int) -> Any:  # noqa: ANN401 - an iterator
+def _batches(
+    model: MixtureModel, values: Mapping[str, torch.Tensor], count: int, *, is_dark: bool
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield expected events (rows, S), and those of the components as declared, NaN where nobody asks or knows."""
     with torch.no_grad():
         for start in range(0, count, BATCH):
-            yield model.expected({name: part[start : start + BATCH] for name, part in values.items()})
+            some = {name: part[start : start + BATCH] for name, part in values.items()}
+            totals = model.table(some).totals if is_dark or model.is_extended else None
+            expected = (1.0 if model.is_extended else model.total) * model.shares.shares(some, totals)
+            declared = torch.full_like(expected, torch.nan) if totals is None else totals.expand_as(expected)
+            yield expected.cpu().numpy(), declared.cpu().numpy()
 
 
 def _fraction_prior(model: MixtureModel, name: str) -> dict[str, Any] | None:
