@@ -15,6 +15,7 @@ from skysift.inference.result import flatten, resample
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.build import build_mixture
 from skysift.models.events.columns import Column, Rows, marginalise
+from skysift.models.events.fields import weigh_fields
 from skysift.models.events.marginals import Marginals
 from skysift.steps.events.simulate import draw_events
 from skysift.steps.events.sources import Finder, open_responses, read_responses
@@ -99,7 +100,10 @@ class EventAnalysis(SmallEventRun):
         rows, settings = Rows.of(events, self.looked_at, binned=binned), self.slices[f"fit-{fit}"]
         columns = {source: self.column(source, rows) for source in settings.sources.values()}
         marginals = Marginals(events.name, rows.counts, rows.pointing, columns, np.zeros((1, 1)))
-        return build_mixture(settings.model, settings.sources, marginals, self.looked_at.true, self.find)
+        weights = weigh_fields(settings.model.components, settings.sources, self.looked_at)
+        return build_mixture(
+            settings.model, settings.sources, marginals, self.looked_at.true, self.find, weights=weights
+        )
 
     def fit(self, model, stream, fit="quick"):
         """Return the last result of the engines of a fit."""

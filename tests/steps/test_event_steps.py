@@ -164,6 +164,25 @@ def test_drawn_fields_are_the_truth_of_the_posterior(tmp_path, repository):
     np.testing.assert_allclose(variable.truth, fields[0], rtol=1e-12)
 
 
+def test_fields_leave_absolute_norms_to_photons(tmp_path, repository):
+    """The mean of a field over its light is nobody's: a norm is known as well as its events say, not as the field."""
+    cloud = {"sky": "synthetic_diffuse", "modulate": {"lengthscale": "2 deg", "variance": 0.5}}
+    components = {"diffuse": {**cloud, "norm": {"lognormal": [0.1, 2]}}, "catalogue": None,
+                  "background": {"instrument": "background", "norm": 0.01}}  # fmt: skip
+    own = SmallEventRun(
+        tmp_path, repository, observation=SMALL_TWO, fits={"quick": ["laplace"], "reference": None}, calibrate=None,
+        model={"likelihood": "extended", "components": components},
+        simulate={"events": "physical", "truth": {"diffuse": 0.1}, "modulate": True},
+    )  # fmt: skip
+    out = tmp_path / "fit.nc"
+    fit.run(**vars(own.arguments("quick")), out=out)
+    posterior = read_posterior(out)
+    norm, counts = posterior.flat("diffuse_norm"), posterior.flat("diffuse_counts").mean()
+    assert counts > 300
+    assert norm.std() / norm.mean() < 2.0 / counts**0.5
+    assert abs(norm.mean() - 0.1) < 5 * norm.std()
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -192,7 +211,7 @@ def test_wrong_numbers_and_names_exit_with_2(run, tmp_path, capsys):
     values = tmp_path / "values.csv"
     values.write_text("diffuse_norm\n1\n")
     refuse(["evaluate", "--config", run.folder / "config.yaml", "--data", run.gather(), "--fit", "quick",
-            "--table", values, *common], "diffuse_norm", "fractions[0]", capsys=capsys)  # fmt: skip
+            "--table", values, *common], "diffuse_norm", "did you mean 'diffuse_fraction'", capsys=capsys)  # fmt: skip
     assert not out.exists()
 
 

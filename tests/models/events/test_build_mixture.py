@@ -32,6 +32,8 @@ CLOUD = {
     "modulate": {"lengthscale": "1 deg", "variance": 0.3, "inducing": {"spacing": 0.6}},
 }
 
+WEIGHTS = np.arange(TRUE.grid.size) / np.arange(TRUE.grid.size).sum()
+
 
 def response_of(number):
     """What a made-up response makes of the flux in true bins: density (n, E, J) and total (E, J)."""
@@ -67,7 +69,11 @@ def build(components, **keys):
         warnings=("odd",),
     )  # fmt: skip
     sources = {name: f"{name}.own" for name in settings.components}
-    return settings, marginals, build_mixture(settings, sources, marginals, TRUE, find_nothing)
+    return (
+        settings,
+        marginals,
+        build_mixture(settings, sources, marginals, TRUE, find_nothing, weights={"cloud": WEIGHTS}),
+    )
 
 
 def densities_by_hand(settings, marginals, values):
@@ -80,7 +86,7 @@ def densities_by_hand(settings, marginals, values):
             parts.append((dense, float(column.totals)))
             continue
         if column.kind == "field":
-            flux = np.exp(make_field(part.modulate, TRUE.grid) @ values[f"{name}_field"])
+            flux = np.exp(make_field(part.modulate, TRUE.grid, WEIGHTS) @ values[f"{name}_field"])
         else:
             owners = {own: name for own in part.free} | dict(part.share)
             own = {key: torch.tensor(values[f"{owner}_{key}"], dtype=torch.float64) for key, owner in owners.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from skysift.parameters import Parameter
 from skysift.parameters.priors import StandardNormal
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from skysift.config.events import EventComponent, EventModel
@@ -41,7 +43,13 @@ Flux = Callable[[Values], "Tensor"]
 
 
 def build_mixture(
-    model: EventModel, sources: Mapping[str, str], marginals: Marginals, true: Axes, find: Finder, device: str = "cpu"
+    model: EventModel,
+    sources: Mapping[str, str],
+    marginals: Marginals,
+    true: Axes,
+    find: Finder,
+    device: str = "cpu",
+    weights: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
 ) -> MixtureModel:
     """Return the model of one fit.
 
@@ -53,6 +61,7 @@ def build_mixture(
     true : axes of true coordinates
     find : where files of spectra are
     device : where tensors live
+    weights : of `skysift.models.events.fields.weigh_fields`, for every component that is modulated
 
     Raises
     ------
@@ -60,7 +69,9 @@ def build_mixture(
     """
     names = list(model.components)
     columns = {name: marginals.columns[sources[name]] for name in names}
-    movers = {name: _mover(name, part, columns[name], true, find, device) for name, part in model.components.items()}
+    movers = {
+        name: _mover(name, part, columns[name], true, find, device, weights) for name, part in model.components.items()
+    }
     further = [*source_parameters(model.components), *(item for mover in movers.values() for item in mover.latent)]
     middle = {
         item.name: item.prior.from_cube(torch.full((1, *item.cube_shape()), 0.5, dtype=torch.float64)).to(device)
@@ -136,7 +147,15 @@ class _Mover:
         return density.clamp_min(0.0), flux @ self.totals
 
 
-def _mover(name: str, component: EventComponent, column: Column, true: Axes, find: Finder, device: str) -> _Mover:
+def _mover(
+    name: str,
+    component: EventComponent,
+    column: Column,
+    true: Axes,
+    find: Finder,
+    device: str,
+    weights: Mapping[str, NDArray[np.float64]],
+) -> _Mover:
     totals = torch.as_tensor(column.totals, dtype=torch.float64, device=device)
     if column.kind == "fixed":
         return _Mover(torch.as_tensor(column.density, device=device), totals)
@@ -151,7 +170,7 @@ def _mover(name: str, component: EventComponent, column: Column, true: Axes, fin
         return _Mover(matrix, totals, _map_flux(name, component, true, find))
     from skysift.models.events.fields import make_field
 
-    field = make_field(component.modulate, true.grid)
+    field = make_field(component.modulate, true.grid, weights[name])
     latent = Parameter(f"{name}_field", StandardNormal(), (field.shape[1],), block="field")
     projection = torch.as_tensor(field, device=device)
     return _Mover(matrix, totals, lambda values: torch.exp(values[latent.name] @ projection.T), (latent,))
@@ -210,6 +229,6 @@ def _map_flux(name: str, component: EventComponent, true: Axes, find: Finder) ->
         share = _rows(make_map(component, true, _own(name, component, values)))
         energy = spectrum(values)
         # as a product of matrices, so that the gradient is two of them
-        return (energy[:, :, None] @ share.expand(energy.shape[0], -1)[:, None, :]).flatten(1)
+        return (energy[:, :, None] @ share[:, None, :]).flatten(1)
 
     return flux

@@ -1,8 +1,8 @@
-"""Gaussian processes on the grid of true pixels."""
+"""Gaussian processes on the grid of true pixels, their mean over the light that they modulate taken out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,18 +15,61 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skysift.config import Modulation
+    from skysift.config.events import EventComponent
     from skysift.geometry import LonLatGrid
+    from skysift.instruments.ctao.event_observation import EventObservation
+    from skysift.sky.light import Light
 
-__all__ = ["make_field"]
+__all__ = ["make_field", "weigh_fields", "weigh_pixels"]
 
 
-def make_field(kernels: Sequence[Modulation], grid: LonLatGrid) -> NDArray[np.float64]:
+def weigh_pixels(light: Light, observation: EventObservation) -> NDArray[np.float64]:
+    """Return each true pixel's share (J,) of the light within the reconstructed field.
+
+    Parameters
+    ----------
+    light : of the component that is modulated
+    observation : axes
+    """
+    grid = observation.true.grid
+    inside = observation.reconstructed.grid.find(grid.lon_deg, grid.lat_deg) >= 0
+    flux = np.where(inside, light.cube.sum(0), 0.0)
+    weights: NDArray[np.float64] = flux / flux.sum()
+    return weights
+
+
+def weigh_fields(
+    components: Mapping[str, EventComponent], sources: Mapping[str, str], observation: EventObservation
+) -> dict[str, NDArray[np.float64]]:
+    """Return the weights of `weigh_pixels` of every component that is modulated.
+
+    Parameters
+    ----------
+    components : of a fit
+    sources : component to the name of its light
+    observation : axes and lights
+    """
+    return {
+        name: weigh_pixels(observation.lights[sources[name]], observation)
+        for name, component in components.items()
+        if component.modulate
+    }
+
+
+def make_field(
+    kernels: Sequence[Modulation], grid: LonLatGrid, weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     r"""Return the map from whitened numbers to log modulation, (J, M): f = F v with v ~ N(0, I).
+
+    .. math:: F = (1 - 1 w^T) K_{xz} L_{zz}^{-T}
+
+    The mean is taken out, so that a norm, and not the field, says how much light there is.
 
     Parameters
     ----------
     kernels : with numbers for lengthscale and variance; they add up
     grid : true pixels
+    weights : w (J,), sum one, over which the mean is zero; None leaves it
 
     Raises
     ------
@@ -40,4 +83,5 @@ def make_field(kernels: Sequence[Modulation], grid: LonLatGrid) -> NDArray[np.fl
         projection = Projection(torch.tensor(places), torch.tensor(points), kernel.kernel, length, kernel.distance)
         projection.check()
         parts.append(np.sqrt(variance) * np.concatenate([rows.numpy() for rows in projection.blocks()]))
-    return np.concatenate(parts, 1)
+    field = np.concatenate(parts, 1)
+    return field if weights is None else field - weights @ field

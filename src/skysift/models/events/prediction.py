@@ -13,7 +13,7 @@ from skysift.instruments.ctao.response import Response
 from skysift.models.events.background import outlier_density, smeared_counts
 from skysift.models.events.columns import fold_all, fold_light, kind_of
 from skysift.models.events.dark_matter import make_map
-from skysift.models.events.fields import make_field
+from skysift.models.events.fields import make_field, weigh_pixels
 from skysift.models.events.lights import Finder, make_spectrum
 from skysift.models.events.measure import measure_spectrum
 from skysift.models.events.parameters import short_values
@@ -51,7 +51,8 @@ def light_at(
     if kind == "fixed" and light is not None:
         return light
     if kind == "field" and light is not None:
-        modulation = np.exp(make_field(component.modulate, true.grid) @ values[f"{name}_field"])
+        field = make_field(component.modulate, true.grid, weigh_pixels(light, observation))
+        modulation = np.exp(field @ values[f"{name}_field"])
         return Light(light.cube * modulation, light.points_deg, light.point_flux)
     own = {key: torch.as_tensor(np.asarray(value)) for key, value in short_values(component, name, values).items()}
     if light is None:

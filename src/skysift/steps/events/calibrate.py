@@ -22,6 +22,7 @@ from skysift.inference.target import Target
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.build import build_mixture
 from skysift.models.events.columns import marginalise
+from skysift.models.events.fields import weigh_fields
 from skysift.models.events.marginals import Marginals
 from skysift.models.events.rows import Column, Rows
 from skysift.steps.device import choose_device, set_threads
@@ -122,7 +123,8 @@ class _Experiment:
     def _bind(self, rows: Rows, columns: Mapping[str, Column], name: str) -> MixtureModel:
         marginals = Marginals(name, rows.counts, rows.pointing, columns, np.zeros((1, 1)))
         own = {component: component for component in columns}
-        return build_mixture(self.settings.model, own, marginals, self.looked_at.true, self.find, self.device)
+        weights = weigh_fields(self.settings.model.components, own, self.looked_at)
+        return build_mixture(self.settings.model, own, marginals, self.looked_at.true, self.find, self.device, weights)
 
     def _stream(self, number: int) -> Stream:
         return Stream(self.settings.seed, ("calibrate", self.settings.name, str(number)), self.device)

@@ -19,6 +19,7 @@ from skysift.instruments.ctao.digest import digest_observation
 from skysift.instruments.ctao.event_observation import read_event_observation
 from skysift.models.events.build import build_mixture
 from skysift.models.events.dark_matter import measure_strength
+from skysift.models.events.fields import weigh_fields
 from skysift.models.events.marginals import read_marginals
 from skysift.steps.checkpoints import EVERY_S, keep
 from skysift.steps.device import choose_device, set_threads
@@ -99,7 +100,8 @@ def load_model(
                 data, f"columns of {component}", "none", nearest(source, marginals.columns), "marginalise it again"
             )
     try:
-        model = build_mixture(settings.model, settings.sources, marginals, looked_at.true, find, device)
+        weights = weigh_fields(settings.model.components, settings.sources, looked_at)
+        model = build_mixture(settings.model, settings.sources, marginals, looked_at.true, find, device, weights)
     except InputError as error:
         if error.place != "mixture":
             raise
