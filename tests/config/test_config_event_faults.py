@@ -217,6 +217,65 @@ FAULTS = {
         {"model__components__x": {**DARK, "profile": {"kind": "nfw", "gamma": 1.2}}},
         "model.components.x.profile", "gamma is given",
     ),
+    "shape that turns over": (
+        {"model__components__x": {**DARK, "profile": {"alpha": {"normal": [0.17, 0.1]}}}},
+        "model.components.x.profile", "alpha above 0",
+    ),
+    "density below nothing": (
+        {"model__components__x": {**DARK, "profile": {"local_density": {"uniform": [-0.1, 0.5]}}}},
+        "model.components.x.profile", "local_density above 0",
+    ),
+    "a channel and several": (
+        {"model__components__x": {**DARK, "spectrum": {**DARK["spectrum"], "branching": {"line": 1}}}},
+        "model.components.x.spectrum", "branching of several",
+    ),
+    "shares of channels": (
+        {"model__components__x": {**DARK, "spectrum": {
+            "kind": "annihilation", "mass": "1 TeV", "branching": {"line": 0.5, "bergstrom": 0.6}}}},
+        "model.components.x.spectrum", "a sum of 1.1",
+    ),
+    "channels of a power law": (
+        {"model__components__source__spectrum": {"index": 2, "branching": {"line": 1}}},
+        "model.components.source.spectrum", "branching",
+    ),
+    "antiparticles that decay": (
+        {"model__components__x": {**DARK, "spectrum": {
+            "kind": "decay", "mass": "1 TeV", "channel": "line", "self_conjugate": False}}},
+        "model.components.x.spectrum", "kind: decay",
+    ),
+    "flux of a whole sky": (
+        {"model__components__diffuse__spectrum": {"index": 2, "norm": "1e-9 TeV-1 cm-2 s-1"}},
+        "model.components.diffuse", "of each solid angle with sky: isotropic",
+    ),
+    "intensity of a source": (
+        {"model__components__source__spectrum": {"index": 2, "norm": "1e-9 TeV-1 cm-2 s-1 sr-1"}},
+        "model.components.source", "of the whole source",
+    ),
+    "a flux of nothing": (
+        {"model__components__source__spectrum": {"index": 2, "norm": "-1e-9 TeV-1 cm-2 s-1"}},
+        "model.components.source.spectrum.norm", "above 0",
+    ),
+    "a window upside down": (
+        {"model__components__x": {
+            "sky": "synthetic_diffuse", "window": {"lon": ["1 deg", "-1 deg"], "lat": ["0 deg", "1 deg"]}}},
+        "model.components.x.window", "two ends that rise",
+    ),
+    "a band of nothing known": (
+        {"model__components__x": {"sky": "synthetic_diffuse", "shape_band": ["10 GeV", "600 GeV"]}},
+        "model.components.x", "no shape_band with synthetic_diffuse",
+    ),
+    "a band upside down": (
+        {"model__components__x": {"sky": "fermi_diffuse", "shape_band": ["600 GeV", "10 GeV"]}},
+        "model.components.x", "0.6 to 0.01 TeV",
+    ),
+    "a band of made-up sources": (
+        {"model__components__x": {"sky": "synthetic_catalogue", "large_scale": True}},
+        "model.components.x", "no large_scale with synthetic_catalogue",
+    ),
+    "a shell inside out": (
+        {"model__components__x": {"sky": "synthetic_catalogue", "shell_inner": 1.2}},
+        "model.components.x.shell_inner", "less than 1",
+    ),
     "half a step": (
         {"observation__reconstructed__lon": {"range": ["-1 deg", "1 deg"], "step": "0.3 deg"}},
         "observation.reconstructed.lon", "steps",

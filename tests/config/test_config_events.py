@@ -131,8 +131,15 @@ def test_fits_choose_their_data_by_set_or_pattern():
         {"simulate": MISSING, "observation__events": ["list.fits"]},
         {"model__components__diffuse": {"sky": "synthetic_diffuse",
                                         "modulate": {"lengthscale": "1 deg", "variance": 0.1}}},
+        {"model__components__diffuse__spectrum": {"index": 2, "norm": "2e-12 GeV-1 cm-2 s-1 sr-1"},
+         "model__components__source__spectrum": {"index": 2, "norm": "2e-12 TeV-1 cm-2 s-1"},
+         "model__components__gas": {"sky": "fermi_diffuse", "shape_band": ["20 GeV", "0.2 TeV"],
+                                    "window": {"lon": ["-1 deg", "1 deg"], "lat": ["-1 deg", "1 deg"]}},
+         "model__components__halo": {"sky": "dark_matter", "profile": {"local_density": {"lognormal": [0.4, 0.1]}},
+                                     "spectrum": {"kind": "annihilation", "mass": "1 TeV", "self_conjugate": False,
+                                                  "branching": {"line": 0.5, "bergstrom": 0.5}}}},
     ],
-    ids=["plain", "sets", "tree", "observed", "modulated"],
+    ids=["plain", "sets", "tree", "observed", "modulated", "options"],
 )  # fmt: skip
 def test_what_is_written_reads_back_the_same(tmp_path, changes):
     analysis = resolve(changed(**changes))

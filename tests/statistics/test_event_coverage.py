@@ -20,7 +20,7 @@ DIFFUSE = {"sky": "synthetic_diffuse"}
 CATALOGUE = {"sky": "synthetic_catalogue"}
 CLOUD = {"sky": "gaussian", "center": ["0.4 deg", "0.2 deg"], "size": "0.4 deg"}
 STEEP = {**CLOUD, "spectrum": {"norm": "1e-11 TeV-1 cm-2 s-1", "index": {"normal": [2.4, 0.3]}}}
-FLAT = {"sky": "isotropic", "spectrum": {"norm": "1.36e-8 TeV-1 cm-2 s-1", "index": 2.41}}
+FLAT = {"sky": "isotropic", "spectrum": {"norm": "1.36e-8 TeV-1 cm-2 s-1 sr-1", "index": 2.41}}
 SHORT = [{"lon": "0 deg", "lat": "0 deg", "time": "0.2 h"}]
 DARK = {
     "sky": "dark_matter", "profile": {"kind": "gnfw", "gamma": {"uniform": [0.5, 1.45]}},

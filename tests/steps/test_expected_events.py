@@ -9,7 +9,7 @@ from skysift.models.events.prediction import predict_cube
 from skysift.steps.events.sources import open_responses, read_responses
 
 COMPONENTS = {
-    "isotropic": {"sky": "isotropic", "spectrum": {"index": 2.4, "norm": "1e-9 TeV-1 cm-2 s-1"}},
+    "isotropic": {"sky": "isotropic", "spectrum": {"index": 2.4, "norm": "1e-9 TeV-1 cm-2 s-1 sr-1"}},
     "disk": {"sky": "disk", "center": ["0.1 deg", "0 deg"], "size": "0.2 deg", "spectrum": {"index": 2.0}},
 }
 

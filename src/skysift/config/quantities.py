@@ -7,7 +7,7 @@ import re
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
 from skysift.config.faults import fault
 from skysift.errors import nearest
@@ -15,12 +15,14 @@ from skysift.errors import nearest
 __all__ = [
     "UNITS",
     "Degrees",
+    "Density",
     "EnergyGeV",
     "EnergyTeV",
     "FluxDensity",
     "Kiloparsec",
     "Radians",
     "Seconds",
+    "format_density",
     "format_quantity",
     "parse_quantity",
 ]
@@ -45,6 +47,12 @@ UNITS: dict[str, dict[str, float]] = {
     },
     "length": {"kpc": 1.0, "pc": 1e-3, "Mpc": 1e3},
     "flux density": {"TeV-1 cm-2 s-1": 1.0, "GeV-1 cm-2 s-1": 1e3, "MeV-1 cm-2 s-1": 1e6, "TeV-1 m-2 s-1": 1e-4},
+    "intensity": {
+        "TeV-1 cm-2 s-1 sr-1": 1.0,
+        "GeV-1 cm-2 s-1 sr-1": 1e3,
+        "MeV-1 cm-2 s-1 sr-1": 1e6,
+        "TeV-1 m-2 s-1 sr-1": 1e-4,
+    },
     "time": {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "yr": 31557600.0},
 }
 _EXAMPLES = {
@@ -53,6 +61,7 @@ _EXAMPLES = {
     "time": "50 h",
     "length": "8.5 kpc",
     "flux density": "1e-12 TeV-1 cm-2 s-1",
+    "intensity": "1e-9 TeV-1 cm-2 s-1 sr-1",
 }
 _ARTICLES = {
     "angle": "an angle",
@@ -60,6 +69,7 @@ _ARTICLES = {
     "time": "a time",
     "length": "a length",
     "flux density": "a flux density",
+    "intensity": "an intensity",
 }
 _GRAMMAR = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]\S*(?: [A-Za-z]\S*)*|)\s*", re.ASCII)
 
@@ -138,10 +148,46 @@ def _quantity(kind: str, unit: str) -> tuple[BeforeValidator, PlainSerializer, W
     )
 
 
+class Density(float):
+    """A flux density, TeV-1 cm-2 s-1, of a whole source or per sr."""
+
+    is_per_sr: bool = False
+
+    @classmethod
+    def read(cls, text: Any) -> Density:  # noqa: ANN401 - whatever the file holds
+        """Return the density that a text states, whichever of the two it is."""
+        if isinstance(text, cls):
+            return text
+        is_per_sr = isinstance(text, str) and text.rstrip().endswith("sr-1")
+        kind = "intensity" if is_per_sr else "flux density"
+        made = cls(parse_quantity(text, kind, next(iter(UNITS[kind]))))
+        if made <= 0:
+            raise fault("a flux density above 0", f"write for example {_EXAMPLES[kind]}")
+        made.is_per_sr = is_per_sr
+        return made
+
+
+def format_density(value: Density) -> str:
+    """Return a density with its unit so that reading it back gives the same."""
+    return format_quantity(value, next(iter(UNITS["intensity" if value.is_per_sr else "flux density"])))
+
+
+_DENSITY_UNITS = "|".join([*UNITS["intensity"], *UNITS["flux density"]])
+FluxDensity = Annotated[
+    Density,
+    PlainValidator(Density.read),
+    PlainSerializer(format_density, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": rf"^\s*[+-]?[0-9.]+([eE][+-]?[0-9]+)?\s*({_DENSITY_UNITS})\s*$",
+            "examples": [_EXAMPLES["flux density"]],
+        }
+    ),
+]
 Degrees = Annotated[float, *_quantity("angle", "deg")]
 Radians = Annotated[float, *_quantity("angle", "rad")]
 EnergyGeV = Annotated[float, *_quantity("energy", "GeV")]
 EnergyTeV = Annotated[float, *_quantity("energy", "TeV")]
-FluxDensity = Annotated[float, *_quantity("flux density", "TeV-1 cm-2 s-1")]
 Kiloparsec = Annotated[float, *_quantity("length", "kpc")]
 Seconds = Annotated[float, *_quantity("time", "s")]

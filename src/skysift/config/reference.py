@@ -22,7 +22,7 @@ __all__ = ["reference_text"]
 
 _WORDS: dict[Any, str] = {Any: "value", bool: "true or false", int: "whole number", float: "number", str: "text"}
 _PLURALS = {"quantity": "quantities", "text": "names", "list of mappings": "mappings"}
-_QUANTITIES = ("angle", "energy", "flux density", "length", "time")
+_QUANTITIES = ("angle", "energy", "flux density", "intensity", "length", "time")
 # Units of defaults, by key: in Python a quantity is a number.
 _IN_PYTHON = {"center": "deg", "energy_edges": "GeV", "angle": "deg", "pivot": "TeV", "distance": "kpc"}
 _FAR = 10**8  # bounds that only keep nonsense out are not worth a reader's time

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMPONENT_COLUMNS", "COMPONENT_TABLE", "LARGE_SCALE_COLUMNS", "LARGE_SCALE_TABLE", "SOURCE_COLUMNS",
-    "SOURCE_TABLE", "LargeScale", "interpret_hgps", "interpret_large_scale",
+    "SOURCE_TABLE", "SURVEY_INDEX", "LargeScale", "interpret_hgps", "interpret_large_scale",
 ]  # fmt: skip
 
 SOURCE_TABLE, COMPONENT_TABLE = "HGPS_SOURCES", "HGPS_GAUSS_COMPONENTS"
@@ -41,6 +41,8 @@ _UNITS = {
     "Surface_Brightness": "cm-2 s-1 sr-1",
 }  # fmt: skip
 _POINT_DEG = 1e-3
+#: Index of the spectrum with which the survey's maps of flux above 1 TeV were made.
+SURVEY_INDEX = 2.3
 _REMEDY = "fetch the catalogue again"
 
 
@@ -207,6 +209,11 @@ class LargeScale:
         along = parts * 0.5 * np.diff(grid.lon_edges_deg)[:, None]
         pixels: NDArray[np.float64] = np.einsum("inlm,in,lm->il", values, across, along).reshape(-1)
         return pixels
+
+    @property
+    def spectrum(self) -> PowerLaw:
+        """Spectrum per flux above 1 TeV, TeV-1: the one that the survey assumed."""
+        return PowerLaw(SURVEY_INDEX - 1.0, SURVEY_INDEX, 1.0)
 
 
 def interpret_large_scale(table: Columns) -> LargeScale:

@@ -27,6 +27,7 @@ TWIN = place("point", share={"index": "gas"}) | {"spectrum": {**POWER_LAW, "inde
 STEEP = {**DARK, "profile": {"kind": "gnfw", "gamma": {"uniform": [0.6, 1.4]}}}
 HALO = {**DARK, "profile": {"kind": "gnfw", "gamma": {"uniform": [0.6, 1.4]}, "beta": {"uniform": [2.5, 3.5]},
                             "r_s": {"uniform": [15, 30]}}}  # fmt: skip
+NEAR = {**DARK, "profile": {"kind": "nfw", "local_density": {"normal": [0.39, 0.05], "min": 0.1}}}
 CLOUD = {
     "sky": "synthetic_diffuse",
     "modulate": {"lengthscale": "1 deg", "variance": 0.3, "inducing": {"spacing": 0.6}},
@@ -108,6 +109,7 @@ MODELS = {
     "shared index": {"gas": GAS, "twin": TWIN},
     "moving": {"halo": HALO, "star": STAR},
     "moving, at nodes": {"halo": STEEP, "star": STAR},
+    "local density, at nodes": {"halo": NEAR, "star": STAR},
     "field": {"cloud": CLOUD, "star": STAR},
 }
 NORMS = {"star": {"uniform": [0, 5]}, "gas": {"lognormal": [1, 0.5]}, "background": 0.7, "halo": {"uniform": [0, 9]},

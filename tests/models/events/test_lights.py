@@ -72,7 +72,7 @@ def test_gaussian_much_smaller_than_pixels_is_a_few_points():
 
 
 def test_isotropic_sky_is_per_solid_angle():
-    light = light_of({"sky": "isotropic", "spectrum": POWER_LAW})
+    light = light_of({"sky": "isotropic", "spectrum": {**POWER_LAW, "norm": "2e-15 GeV-1 cm-2 s-1 sr-1"}})
     high = math.radians(1.55)
     np.testing.assert_allclose(light.total, FLUX * 2 * high * 2 * math.sin(high), rtol=1e-9)
 
@@ -110,6 +110,64 @@ def test_real_catalogue_and_diffuse_model(data_folder):
     assert diffuse.cube.sum() == pytest.approx(2 * high * 2 * math.sin(high), rel=1e-9)
 
 
+def test_a_diffuse_shape_has_mean_one_in_a_window_that_is_stated():
+    """The same shape, in another measure: the window's mean is one, whatever the field."""
+    patch = {"lon": ["-0.7 deg", "0.2 deg"], "lat": ["0.5 deg", "1 deg"]}
+    field, own = (
+        make_share(component({"sky": "synthetic_diffuse", **keys}), AXES, WINDOW, find_nothing, {}).cube[0]
+        for keys in ({}, {"window": patch})
+    )
+    np.testing.assert_allclose(own / field, own[0] / field[0], rtol=1e-12)
+    grid = LonLatGrid(np.linspace(-0.7, 0.2, 10), np.linspace(0.5, 1.0, 6))
+    axes = Axes(AXES.energy, grid)
+    share = make_share(component({"sky": "synthetic_diffuse", "window": patch}), axes, WINDOW, find_nothing, {})
+    assert share.cube.sum() == pytest.approx(grid.areas_deg2.sum() * math.radians(1) ** 2, rel=1e-4)
+
+
+def test_shells_of_a_catalogue_are_as_thick_as_stated():
+    """A thick shell is brighter in its middle than a thin one, and has the same flux."""
+    grid = LonLatGrid.from_step(352.95, 354.15, -1.28, -0.08, 0.05)
+    axes = Axes(AXES.energy, grid)
+    lights = [
+        make_light(
+            component({"sky": "synthetic_catalogue", "sources": ["SYN J0004"], **keys}), axes, grid, find_nothing
+        )
+        for keys in ({}, {"shell_inner": 0.95}, {"shell_inner": 0.3})
+    ]
+    np.testing.assert_array_equal(lights[0].cube, lights[1].cube)
+    np.testing.assert_allclose(lights[2].total, lights[0].total, rtol=1e-3)
+    middle = grid.separations_deg(353.55, -0.68).argmin()
+    assert lights[2].cube[0, middle] > 1.3 * lights[0].cube[0, middle]
+
+
+def test_options_of_the_real_catalogue_and_diffuse_model(data_folder):
+    """The diffuse band of the survey adds its flux; the diffuse model has another shape at higher energies."""
+
+    def find(name, role):
+        files = {"catalogue": "hgps_catalog_v1.fits.gz", "diffuse": "gll_iem_v06_gc.fits.gz"}
+        return data_folder / "ctao" / files[role]
+
+    plain, banded = (
+        light_of({"sky": "hgps", "sources": ["HESS J1747-281"], "large_scale": has_band}, find)
+        for has_band in (False, True)
+    )
+    extra = banded.cube - plain.cube
+    assert (extra.sum(0) > 0).all()
+    ridge = np.abs(AXES.grid.lat_deg) < 0.2
+    assert extra[:, ridge].sum() > 0.3 * extra.sum()
+    above = integrals(lambda energy: 1.3 * energy**-2.3)
+    np.testing.assert_allclose(extra.sum(1) / extra.sum(), above / above.sum(), rtol=1e-9)
+    # 2e-9 to 2e-8 cm-2 s-1 sr-1 above 1 TeV in the inner Galaxy, of which half a degree is bright
+    total = extra.sum() / above.sum() / (AXES.grid.areas_deg2.sum() * math.radians(1) ** 2)
+    assert 1e-10 < total < 2e-8
+    shapes = [
+        make_share(component({"sky": "fermi_diffuse", **keys}), Axes(AXES.energy, WINDOW), WINDOW, find, {}).cube[0]
+        for keys in ({}, {"shape_band": ["10 GeV", "600 GeV"]}, {"shape_band": ["200 GeV", "600 GeV"]})
+    ]
+    np.testing.assert_array_equal(shapes[0], shapes[1])
+    assert np.abs(shapes[2] / shapes[0] - 1).max() > 1e-3
+
+
 def test_template_from_a_file(tmp_path):
     lon, lat = np.meshgrid(np.linspace(2.0, -2.0, 41), np.linspace(-2.0, 2.0, 41))
     image = fits.PrimaryHDU(np.exp(-((lon - 0.5) ** 2 + lat**2) / 0.08))
@@ -142,6 +200,22 @@ def test_dark_matter_shines_where_its_profile_says():
     assert AXES.grid.separations_deg(0.0, 0.0)[einasto.cube[0].argmax()] < 0.1
     heavy = light_of({**DARK, "spectrum": {**DARK["spectrum"], "mass": {"uniform": ["1 TeV", "20 TeV"]}}}, mass=10.0)
     assert heavy.cube[EDGES[:-1] > 3.0].any()
+
+
+def test_channels_of_dark_matter_are_mixed_by_their_shares():
+    """Seven parts of a continuum and three of a line; half the rate where particles differ from antiparticles."""
+    spectra = [
+        make_spectrum(
+            component({**DARK, "spectrum": {"kind": "annihilation", "mass": "3 TeV", **keys}}), {}, find_nothing
+        )
+        for keys in (
+            {"channel": "bergstrom"}, {"channel": "line"}, {"branching": {"bergstrom": 0.7, "line": 0.3}},
+            {"channel": "bergstrom", "self_conjugate": False},
+        )
+    ]  # fmt: skip
+    one, other, both, half = (spectrum.integrals(torch.tensor(EDGES)).numpy() for spectrum in spectra)
+    np.testing.assert_allclose(both, 0.7 * one + 0.3 * other, rtol=1e-12)
+    np.testing.assert_allclose(half, one / 2, rtol=1e-12)
 
 
 SPECTRA = {

@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from skysift.config.events.components import EventComponent, EventModel, EventModelOverride
+from skysift.config.events.components import EventComponent
 from skysift.config.events.expected import estimate_events
+from skysift.config.events.model import EventModel, EventModelOverride
 from skysift.config.events.observation import EventObservation
 from skysift.config.events.simulate import EventSimulation
 from skysift.config.faults import fault

@@ -14,7 +14,7 @@ from skysift.errors import nearest
 
 if TYPE_CHECKING:
     from skysift.config.events.analysis import EventAnalysis
-    from skysift.config.events.components import EventModel
+    from skysift.config.events.model import EventModel
     from skysift.config.events.simulate import EventSet
 
 __all__ = ["find_event_contradictions"]

@@ -1,4 +1,4 @@
-"""Components of an event mixture, and the model that they make up."""
+"""Components of an event mixture: sources in the sky, and the residual background of the instrument."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from skysift.config.component_model import ComponentModel
+from skysift.config.events.diffuse import PER_SR, Patch
 from skysift.config.events.spectra import EnergyPrior, Profile, Spectrum
 from skysift.config.faults import fault
 from skysift.config.modulation import Modulations
 from skysift.config.priors import Prior
-from skysift.config.quantities import Degrees
+from skysift.config.quantities import Degrees, EnergyTeV, format_density
 from skysift.config.scalars import ComponentName, Name, PositiveReal
-from skysift.config.section import REQUIRED, Section, key, without_nulls
+from skysift.config.section import Section, key, without_nulls
 
-__all__ = ["CATALOGUES", "EventComponent", "EventModel", "EventModelOverride", "Fractions"]
+__all__ = ["CATALOGUES", "EventComponent"]
 
-PROFILE_PARAMETERS = ("gamma", "alpha", "beta", "r_s")
+PROFILE_PARAMETERS = ("gamma", "alpha", "beta", "r_s", "local_density")
 SHAPES = ("gaussian", "disk", "shell", "ring")
 _CENTRED = ("point", *SHAPES)
 CATALOGUES = ("hgps", "synthetic_catalogue")
 _OWN_SPECTRUM = (*CATALOGUES, "fermi_diffuse", "synthetic_diffuse", "template")
-Tree = dict[Name, Any]
 
 
 class EventComponent(Section):
@@ -35,6 +34,9 @@ class EventComponent(Section):
     center_deg, size_deg, inner_deg, elongation, angle_deg : of an analytic source
     file, ordering, coordsys : of a map
     sources : names in the catalogue, None for all
+    shell_inner : inner over outer radius of the catalogue's shells
+    large_scale : whether the survey's diffuse band is part of the component
+    shape_band_tev, window : energies and part of the sky from which a diffuse model has its shape and mean
     share : parameter name to the component that owns it
     spectrum : `Spectrum`, None for that of a catalogue or diffuse model
     profile : `Profile` of dark matter
@@ -85,6 +87,20 @@ class EventComponent(Section):
     sources: list[str] | None = key(
         None, "sources of the catalogue that this component holds", example=["HESS J1745-290"], min_length=1, says="all"
     )
+    shell_inner: PositiveReal | None = key(
+        None, "inner over outer radius of the shells of the catalogue", example=0.9, lt=1, says="0.95"
+    )
+    large_scale: bool = key(
+        False, "the diffuse band that the H.E.S.S. survey fitted below its sources shines with them", example=True
+    )
+    shape_band_tev: tuple[EnergyTeV, EnergyTeV] | None = key(
+        None, "energies over which the Fermi-LAT model gives its shape", example=["10 GeV", "600 GeV"], unit="energy",
+        alias="shape_band", says="10 GeV to 600 GeV",
+    )  # fmt: skip
+    window: Patch | None = key(
+        None, "where the shape of a diffuse model has mean one, so that its norm is the mean intensity there",
+        example={"lon": ["-3 deg", "3 deg"], "lat": ["-3 deg", "3 deg"]}, says="the field",
+    )  # fmt: skip
     spectrum: Spectrum | None = key(
         None, "energy spectrum", example={"index": 2.4}, says="that of the catalogue, diffuse model or cube"
     )
@@ -121,10 +137,10 @@ class EventComponent(Section):
             found = "neither" if self.sky is None else "both sky and instrument"
             raise fault("sky: <kind>, or instrument: background", "write for example 'sky: hgps'", found)
         for name, allowed, needed in self._rules():
-            given = getattr(self, name) is not None
+            given = getattr(self, name) not in (None, False)
             if given and not allowed:
                 kind = self.sky or self.instrument
-                word = name.removesuffix("_deg")
+                word = name.removesuffix("_deg").removesuffix("_tev")
                 raise fault(f"no {word} with {kind}", f"leave {word} out", f"{word} is given")
             if needed and not given:
                 word = name.removesuffix("_deg")
@@ -136,6 +152,9 @@ class EventComponent(Section):
         twice = sorted({name for name in self.sources or [] if (self.sources or []).count(name) > 1})
         if twice:
             raise fault("each source once", f"remove one {twice[0]!r} from sources", f"{twice[0]!r} twice")
+        band = self.shape_band_tev
+        if band is not None and not 0 < band[0] < band[1]:
+            raise fault("shape_band: 0 < lowest < highest", "swap or widen it", f"{band[0]:g} to {band[1]:g} TeV")
         self._check_spectrum()
         self._check_field()
         return self
@@ -151,6 +170,10 @@ class EventComponent(Section):
             ("ordering", sky == "template", False),
             ("coordsys", sky == "template", False),
             ("sources", sky in CATALOGUES, False),
+            ("shell_inner", sky in CATALOGUES, False),
+            ("large_scale", sky == "hgps", False),
+            ("shape_band_tev", sky == "fermi_diffuse", False),
+            ("window", sky in ("fermi_diffuse", "synthetic_diffuse"), False),
             ("profile", sky == "dark_matter", False),
             ("spectrum", sky not in (*CATALOGUES, None), sky is not None and sky not in _OWN_SPECTRUM),
         ]
@@ -162,6 +185,16 @@ class EventComponent(Section):
                 "kind: annihilation or decay with sky: dark_matter, and only there",
                 "correct sky or spectrum.kind",
                 f"{self.spectrum.kind} with {self.sky}",
+            )
+
+        norm = self.spectrum.norm if self.spectrum is not None else None
+        if norm is not None and norm.is_per_sr != (self.sky in PER_SR):
+            example = "1e-9 TeV-1 cm-2 s-1" + (" sr-1" if self.sky in PER_SR else "")
+            whole = "of each solid angle" if self.sky in PER_SR else "of the whole source"
+            raise fault(
+                f"spectrum.norm {whole} with sky: {self.sky}, such as {example}",
+                "add sr-1 to the unit" if self.sky in PER_SR else "take sr-1 from the unit, if that is the whole flux",
+                f"norm: {format_density(norm)}",
             )
 
     def _check_field(self) -> None:
@@ -210,66 +243,3 @@ class EventComponent(Section):
     def source(self) -> dict[str, Any]:
         """What decides where and at which energies it shines, as plain data: everything but its norm."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"norm"})
-
-
-class Fractions(Section):
-    """Prior of the fractions of detected events.
-
-    Attributes
-    ----------
-    dirichlet : concentration of every component
-    tree : nested mapping of names, whose leaves are lists of components; None for one Dirichlet
-    """
-
-    dirichlet: PositiveReal = key(1.0, "concentration of every component; 1 is flat", example=1)
-    tree: Tree | None = key(
-        None,
-        "a tree of mixtures: names to lists of components, or to further names",
-        example={"noise": ["background"], "sky": ["diffuse", "catalogue"]},
-        says="one Dirichlet",
-    )
-
-
-class EventModel(ComponentModel):
-    """What is fitted to events.
-
-    Attributes
-    ----------
-    likelihood : ``mixture`` (fractions of a given number) or ``extended`` (absolute norms)
-    binned : whether events are counted in the bins first
-    fractions : `Fractions`
-    components : name to `EventComponent`, in the order of the file
-    """
-
-    likelihood: Literal["mixture", "extended"] = key(
-        "mixture", "fractions of the events, or absolute norms with an extended likelihood", example="extended"
-    )
-    binned: bool = key(False, "count events in the reconstructed bins first", example=True)
-    fractions: Fractions = key(None, "prior of the fractions", example={"dirichlet": 1}, default_factory=Fractions)
-    components: dict[ComponentName, EventComponent] = key(
-        REQUIRED,
-        "the components, by name",
-        example={"diffuse": {"sky": "fermi_diffuse"}, "background": {"instrument": "background"}},
-        min_length=1,
-    )
-
-
-class EventModelOverride(Section):
-    """What one fit changes in the model.
-
-    Attributes
-    ----------
-    likelihood, fractions : as in `EventModel`, None where they stay
-    components : name to `EventComponent`, which replaces that component whole, or None, which removes it
-    """
-
-    likelihood: Literal["mixture", "extended"] | None = key(
-        None, "kind of likelihood", example="extended", says="as in model"
-    )
-    fractions: Fractions | None = key(None, "prior of the fractions", example={"dirichlet": 1}, says="as in model")
-    components: dict[ComponentName, EventComponent | None] = key(
-        None,
-        "components that this fit replaces whole or adds; null removes one",
-        example={"diffuse": None},
-        default_factory=dict,
-    )

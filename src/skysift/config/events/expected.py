@@ -75,7 +75,7 @@ def _spectrum(component: EventComponent, index: float | None, field_deg2: float)
     if index is None:
         index = float(settings.index.value or _USUAL_INDEX) if settings.index.is_fixed else _USUAL_INDEX
     is_per_sr = component.sky in ("isotropic", "fermi_diffuse", "synthetic_diffuse")
-    norm = settings.norm
+    norm: float | None = settings.norm
     if norm is None:
         own = component.sky in ("fermi_diffuse", "synthetic_diffuse")
         norm = _DIFFUSE[0] * math.pow(settings.pivot_tev / _DIFFUSE[2], -_DIFFUSE[1]) if own else _USUAL_NORM

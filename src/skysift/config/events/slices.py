@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from skysift.config.calibration import Calibration
 from skysift.config.engines import EngineStep
-from skysift.config.events.components import EventComponent, EventModel, Fractions
+from skysift.config.events.components import EventComponent
+from skysift.config.events.model import EventModel, Fractions
 from skysift.config.events.observation import EventObservation
 from skysift.config.events.simulate import EventSet
 from skysift.config.scalars import ComponentName, Integer, Name, PositiveInteger, Real

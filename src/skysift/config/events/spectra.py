@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from skysift.config.faults import fault
 from skysift.config.priors import Prior, expand_bare
-from skysift.config.quantities import EnergyTeV, FluxDensity, Kiloparsec
+from skysift.config.quantities import EnergyTeV, FluxDensity, Kiloparsec, format_density
 from skysift.config.scalars import Name, PositiveReal, Real
 from skysift.config.section import Section, key
 
@@ -95,10 +95,12 @@ _NEEDS = {
     "cutoff": ("index", "cutoff"),
     "log_parabola": ("index", "curvature"),
     "table": ("file",),
-    "annihilation": ("mass", "channel"),
-    "decay": ("mass", "channel"),
+    "annihilation": ("mass",),
+    "decay": ("mass",),
 }
-_SHAPE = ("index", "index_2", "break", "cutoff", "curvature", "mass", "channel", "file")
+_SHAPE = ("index", "index_2", "break", "cutoff", "curvature", "mass", "channel", "branching", "file")
+_DARK = ("annihilation", "decay")
+_ANALYTIC = ("bergstrom", "line")
 
 
 class Spectrum(Section):
@@ -107,11 +109,13 @@ class Spectrum(Section):
     Attributes
     ----------
     kind : family
-    norm : flux density at the pivot, TeV-1 cm-2 s-1 (per sr for the isotropic sky)
+    norm : flux density at the pivot, TeV-1 cm-2 s-1, or per sr for isotropic and diffuse emission
     pivot_tev : reference energy
     index, index_2, curvature : `Prior`
     break_energy, cutoff, mass : `EnergyPrior`
     channel : ``bergstrom``, ``line``, or a column of the table ``file``
+    branching : channel to its share of annihilations or decays, in place of one channel
+    self_conjugate : whether dark matter is its own antiparticle
     file : table of a spectrum or of channel spectra
     """
 
@@ -120,10 +124,11 @@ class Spectrum(Section):
     )
     norm: FluxDensity | None = key(
         None,
-        "flux density at the pivot, of the whole source (per sr for isotropic emission); fractions do not need it",
+        "flux density at the pivot, of the whole source; of isotropic and diffuse emission per sr, such as 1e-9 TeV-1 "
+        "cm-2 s-1 sr-1; fractions do not need it",
         example="1e-12 TeV-1 cm-2 s-1",
         unit="flux density",
-        says="1e-12 TeV-1 cm-2 s-1; of a diffuse model its own",
+        says="1e-12 TeV-1 cm-2 s-1 (sr-1); of a diffuse model its own",
     )
     pivot_tev: EnergyTeV = key(1.0, "reference energy", example="1 TeV", unit="energy", alias="pivot", gt=0)
     index: Prior | None = key(None, "index Gamma of E^-Gamma, below a break", example={"normal": [2.4, 0.2]})
@@ -137,6 +142,12 @@ class Spectrum(Section):
     channel: Name | None = key(
         None, "`bergstrom` or `line` (analytic), or a channel of the table `file`", example="bergstrom"
     )
+    branching: dict[Name, PositiveReal] | None = key(
+        None, "shares of several channels, which sum to 1", example={"b": 0.7, "W": 0.3}, says="one channel"
+    )
+    self_conjugate: bool = key(
+        True, "whether the annihilating particle is its own antiparticle: 8 pi, otherwise 16 pi", example=False
+    )
     file: str | None = key(
         None, "table: energy and density, or channel spectra over mass and ln x", example="spectra.dat", min_length=1
     )
@@ -146,27 +157,48 @@ class Spectrum(Section):
         given = [name for name in _SHAPE if getattr(self, "break_energy" if name == "break" else name) is not None]
         wanted = _NEEDS[self.kind]
         missing = [name for name in wanted if name not in given]
-        extra = [name for name in given if name not in wanted and not (name == "file" and "channel" in wanted)]
+        more = ("channel", "branching", "file") if self.kind in _DARK else ()
+        extra = [name for name in given if name not in (*wanted, *more)]
         if missing:
             raise fault(f"{', '.join(wanted)} with kind: {self.kind}", f"add {missing[0]}", f"no {missing[0]}")
         if extra:
             raise fault(
                 f"only {', '.join(wanted)} with kind: {self.kind}", f"leave {extra[0]} out, or change kind", extra[0]
             )
-        if self.norm is not None and self.kind in ("table", "annihilation", "decay"):
+        if self.norm is not None and self.kind in ("table", *_DARK):
             remedy = "leave norm out; the norm of the component scales it"
-            raise fault(f"no norm with kind: {self.kind}", remedy, f"norm: {self.norm:g} TeV-1 cm-2 s-1")
-        if self.channel is not None and (self.channel in ("bergstrom", "line")) == (self.file is not None):
-            raise fault(
-                "channel: bergstrom or line without file, or a channel of a file",
-                "name the file of the channel, or take an analytic channel",
-                f"channel {self.channel} {'with' if self.file else 'without'} file",
-            )
+            raise fault(f"no norm with kind: {self.kind}", remedy, f"norm: {format_density(self.norm)}")
+        self._check_dark()
         for name in ("index", "index_2", "curvature"):
             prior = getattr(self, name)
             if prior is not None and prior.is_rigid_fit:
                 raise fault("a number or a prior", f"write for example '{name}: 2.4'", f"{name}: rigid_fit")
         return self
+
+    def _check_dark(self) -> None:
+        if not self.self_conjugate and self.kind != "annihilation":
+            raise fault("self_conjugate with kind: annihilation", "leave it out", f"kind: {self.kind}")
+        if self.kind not in _DARK:
+            return
+        if (self.channel is None) == (self.branching is None):
+            found = "neither" if self.channel is None else "both"
+            raise fault("a channel, or branching of several", "write for example 'channel: bergstrom'", found)
+        total = sum(self.channels.values())
+        if abs(total - 1) > 1e-6:
+            raise fault("branching: shares that sum to 1", "correct the shares", f"a sum of {total:g}")
+        tabulated = [name for name in self.channels if name not in _ANALYTIC]
+        if bool(tabulated) != (self.file is not None):
+            found = f"channel {(tabulated or list(self.channels))[0]} {'with' if self.file else 'without'} file"
+            raise fault(
+                "channel: bergstrom or line without file, or a channel of a file",
+                "name the file of the channel, or take an analytic channel",
+                found,
+            )
+
+    @property
+    def channels(self) -> dict[str, float]:
+        """Channels of dark matter with their shares; one alone has all."""
+        return dict(self.branching or {}) if self.channel is None else {self.channel: 1.0}
 
     @property
     def priors(self) -> dict[str, Prior | EnergyPrior]:
@@ -195,7 +227,8 @@ class Profile(Section):
     kind : family
     gamma, alpha, beta : slopes of a generalised NFW profile, or alpha of an Einasto profile; `Prior`
     r_s : scale radius in kpc, `Prior`
-    density_gev_cm3, distance_kpc : local density, and distance of the Galactic centre
+    local_density : in GeV cm-3, `Prior`
+    distance_kpc : of the Galactic centre
     core_kpc : radius within which the density is constant
     """
 
@@ -206,7 +239,9 @@ class Profile(Section):
     r_s: Prior | None = key(
         None, "scale radius, in kpc", example={"normal": [24, 3], "min": 5}, says="of the family: 24.42, 28.44, ..."
     )
-    density_gev_cm3: PositiveReal = key(0.39, "local density, in GeV cm-3", example=0.39, alias="local_density")
+    local_density: Prior | None = key(
+        None, "density at the Sun, in GeV cm-3", example={"normal": [0.39, 0.03], "min": 0.2}, says="0.39"
+    )
     distance_kpc: Kiloparsec = key(
         8.33, "distance of the Galactic centre", example="8.33 kpc", unit="length", alias="distance", gt=0
     )
@@ -221,6 +256,15 @@ class Profile(Section):
             if getattr(self, name) is not None and name not in own:
                 raise fault(
                     f"no {name} with kind: {self.kind}", "leave it out, or choose kind: gnfw", f"{name} is given"
+                )
+        for name in ("alpha", "r_s", "local_density"):
+            prior = getattr(self, name)
+            low = None if prior is None else (prior.value if prior.is_fixed else prior.support[0])
+            if prior is not None and (low is None or low < 0 or (prior.is_fixed and low == 0)):
+                raise fault(
+                    f"{name} above 0",
+                    f"add min to the prior of {name}, or raise its lower limit",
+                    f"{name} down to {low}",
                 )
         if self.gamma is not None and self.core_kpc is None:
             high = self.gamma.value if self.gamma.is_fixed else self.gamma.support[1]
@@ -241,4 +285,4 @@ class Profile(Section):
     @property
     def numbers(self) -> list[str]:
         """What can be fitted, by name."""
-        return [*{"gnfw": ("gamma", "alpha", "beta"), "einasto": ("alpha",)}.get(self.kind, ()), "r_s"]
+        return [*{"gnfw": ("gamma", "alpha", "beta"), "einasto": ("alpha",)}.get(self.kind, ()), "r_s", "local_density"]

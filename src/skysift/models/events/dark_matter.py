@@ -41,9 +41,13 @@ FAMILIES: dict[str, type[Any]] = {
     "burkert": profiles.Burkert,
     "moore": profiles.Moore,
 }
+#: Spectra that need no table.
+ANALYTIC: Mapping[str, Channel] = {"bergstrom": Bergstrom(), "line": Line()}
 #: Below this norm a lifetime is no longer told from an infinite one.
 FAINTEST = 1e-30
-SHAPE = {"gamma": "gamma", "alpha": "alpha", "beta": "beta", "r_s": "scale_kpc"}
+SHAPE = {
+    "gamma": "gamma", "alpha": "alpha", "beta": "beta", "r_s": "scale_kpc", "local_density": "local_density_gev_cm3",
+}  # fmt: skip
 
 
 class Strength(NamedTuple):
@@ -105,24 +109,25 @@ def _profile(settings: ProfileSettings | None, values: Values) -> profiles.Profi
             shape[keyword] = values[name]
         elif prior is not None:
             shape[keyword] = prior.value
-    common = {"local_density_gev_cm3": settings.density_gev_cm3, "distance_kpc": settings.distance_kpc}
-    made: profiles.Profile = FAMILIES[settings.kind](**shape, **common, core_kpc=settings.core_kpc)
+    made: profiles.Profile = FAMILIES[settings.kind](
+        **shape, distance_kpc=settings.distance_kpc, core_kpc=settings.core_kpc
+    )
     return made
 
 
 def make_dark_spectrum(settings: SpectrumSettings, values: Values, find: Callable[[str | None, str], Path]) -> Spectrum:
     """Return the flux per J- or D-factor, at values of the mass."""
-    name = settings.channel or "bergstrom"
     mass = values["mass"] if "mass" in values else settings.mass.numbers[0]  # type: ignore[union-attr]  # validated
-    channels = {name: _channel(settings, name, find)}
+    shares = settings.channels
+    channels = {name: _channel(settings, name, find) for name in shares}
     if settings.kind == "decay":
-        return DecaySpectrum(channels, mass)
-    return AnnihilationSpectrum(channels, mass)
+        return DecaySpectrum(channels, mass, branching=shares)
+    return AnnihilationSpectrum(channels, mass, branching=shares, is_self_conjugate=settings.self_conjugate)
 
 
 def _channel(settings: SpectrumSettings, name: str, find: Callable[[str | None, str], Path]) -> Channel:
-    if settings.file is None:
-        return Bergstrom() if name == "bergstrom" else Line()
+    if name in ANALYTIC:
+        return ANALYTIC[name]
     return _read_channel(find(settings.file, "channel spectra"), name)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from skysift.errors import InputError, nearest
+from skysift.geometry import LonLatGrid
 from skysift.models.events.measure import measure_map, measure_shape, measure_spectrum
 from skysift.sky import shapes
 from skysift.sky.light import Light
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from skysift.config.events import EventComponent
+    from skysift.config.events.diffuse import Patch
     from skysift.config.events.spectra import Spectrum as SpectrumSettings
-    from skysift.geometry import LonLatGrid
     from skysift.instruments.ctao.pointing import Axes
     from skysift.sky.sky_maps import SkyMap
 
@@ -99,7 +100,8 @@ def list_shapes(component: EventComponent, axes: Axes, find: Finder, values: Val
     values : of its free parameters, by their short name
     """
     if component.sky in ("hgps", "synthetic_catalogue"):
-        return tuple(_catalogue_shapes(component, axes, find))
+        # the band is no shape: with it events are drawn from pixels
+        return () if component.large_scale else tuple(_catalogue_shapes(component, axes, find))
     if component.sky in ("point", "gaussian", "disk", "ring", "shell"):
         spectrum = make_spectrum(component, values, find)
         return ((_shape(component), measure_spectrum(spectrum, axes).numpy().reshape(-1)),)
@@ -201,13 +203,21 @@ def _diffuse(component: EventComponent, axes: Axes, window: LonLatGrid, find: Fi
     """Return a diffuse shape, mean one over the window, in each pixel, sr."""
     from skysift.sky.diffuse import SyntheticDiffuse
 
+    window = window if component.window is None else _patch(component.window)
     shape: SkyMap = SyntheticDiffuse()
     if component.sky == "fermi_diffuse":
         from skysift.models.events.maps import read_diffuse
+        from skysift.sky.diffuse import SHAPE_BAND_TEV
 
-        shape = read_diffuse(find(component.file, "diffuse"), window)
+        shape = read_diffuse(find(component.file, "diffuse"), window, component.shape_band_tev or SHAPE_BAND_TEV)
     mean = shape.integrate(window).sum() / window.areas_deg2.sum()
     return np.asarray(measure_map(shape, axes) / (mean * DEG2_PER_SR))
+
+
+def _patch(window: Patch) -> LonLatGrid:
+    """Return a part of the sky as pixels of a degree at most."""
+    edges = [np.linspace(low, high, int(np.ceil(high - low)) + 1) for low, high in (window.lon_deg, window.lat_deg)]
+    return LonLatGrid(*edges)
 
 
 def _catalogue_light(component: EventComponent, axes: Axes, find: Finder) -> Light:
@@ -218,6 +228,13 @@ def _catalogue_light(component: EventComponent, axes: Axes, find: Finder) -> Lig
         share = _shape_light(shape, axes)
         if share.total.any():
             total = total + share.with_spectrum(flux)
+    if component.large_scale:
+        from skysift.models.events.maps import read_large_scale
+
+        band = read_large_scale(find(component.file, "catalogue"))
+        at_centres = band.density(axes.grid.lon_deg, axes.grid.lat_deg) * axes.areas_deg2
+        flux = at_centres if axes.is_discrete else band.integrate(axes.grid)
+        total = total + Light(np.outer(measure_spectrum(band.spectrum, axes).numpy(), flux))
     return total
 
 
@@ -225,14 +242,15 @@ def _catalogue_shapes(component: EventComponent, axes: Axes, find: Finder) -> li
     """Return the parts of the chosen sources of a catalogue, each with its flux in bins of energy."""
     from skysift.sky.catalogue import synthetic_catalogue
 
+    inner = SHELL_INNER if component.shell_inner is None else component.shell_inner
     if component.sky == "synthetic_catalogue":
-        sources = synthetic_catalogue()
+        sources = synthetic_catalogue(inner)
         place = "synthetic catalogue"
     else:
         from skysift.models.events.maps import read_catalogue
 
         path = find(component.file, "catalogue")
-        sources, place = read_catalogue(path), str(path)
+        sources, place = read_catalogue(path, inner), str(path)
     names = [source.name for source in sources]
     chosen = names if component.sources is None else component.sources
     for name in chosen:

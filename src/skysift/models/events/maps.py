@@ -11,8 +11,18 @@ import numpy as np
 from skysift.errors import InputError
 from skysift.geometry.healpix import rotate_to_galactic
 from skysift.models.events.measure import measure_map
-from skysift.sky.diffuse import fermi_shape
-from skysift.sky.hgps import COMPONENT_COLUMNS, COMPONENT_TABLE, SOURCE_COLUMNS, SOURCE_TABLE, interpret_hgps
+from skysift.sky.diffuse import SHAPE_BAND_TEV, fermi_shape
+from skysift.sky.hgps import (
+    COMPONENT_COLUMNS,
+    COMPONENT_TABLE,
+    LARGE_SCALE_COLUMNS,
+    LARGE_SCALE_TABLE,
+    SOURCE_COLUMNS,
+    SOURCE_TABLE,
+    LargeScale,
+    interpret_hgps,
+    interpret_large_scale,
+)
 from skysift.sky.map_cubes import energies_tev, integrate_cube
 from skysift.sky.plate_maps import PlateMap
 from skysift.sky.sky_maps import share_of_pixels
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["measure_template_cube", "measure_template_map", "read_catalogue", "read_diffuse"]
+__all__ = ["measure_template_cube", "measure_template_map", "read_catalogue", "read_diffuse", "read_large_scale"]
 
 #: How far a diffuse map may be continued with its border values: true pixels beyond the field shine into it.
 EXTEND_DEG = 1.5
@@ -42,23 +52,40 @@ HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
 
 @cache
-def read_catalogue(path: Path) -> list[CatalogueSource]:
-    """Return the sources of the H.E.S.S. Galactic plane survey."""
+def read_catalogue(path: Path, shell_inner: float) -> list[CatalogueSource]:
+    """Return the sources of the H.E.S.S. Galactic plane survey, with inner over outer radius of its shells."""
     sources = read_fits_columns(path, SOURCE_TABLE, SOURCE_COLUMNS)
-    return interpret_hgps(sources, read_fits_columns(path, COMPONENT_TABLE, COMPONENT_COLUMNS))
+    return interpret_hgps(sources, read_fits_columns(path, COMPONENT_TABLE, COMPONENT_COLUMNS), shell_inner)
 
 
-def read_diffuse(path: Path, window: LonLatGrid) -> SkyMap:
+@cache
+def read_large_scale(path: Path) -> LargeScale:
+    """Return the diffuse band of the H.E.S.S. Galactic plane survey.
+
+    Raises
+    ------
+    InputError : the catalogue has no such table
+    """
+    return interpret_large_scale(read_fits_columns(path, LARGE_SCALE_TABLE, LARGE_SCALE_COLUMNS))
+
+
+def read_diffuse(path: Path, window: LonLatGrid, band_tev: tuple[float, float] = SHAPE_BAND_TEV) -> SkyMap:
     """Return the shape of the Fermi-LAT diffuse model as a map that goes on a little beyond its border.
+
+    Parameters
+    ----------
+    path : of the model
+    window : that must lie on the map
+    band_tev : energies over which the model is integrated, TeV
 
     Raises
     ------
     InputError : the window is not covered by the map
     """
     image = read_fits_image(path)
-    bare = fermi_shape(image, image.energies, image.energy_unit)
+    bare = fermi_shape(image, image.energies, image.energy_unit, band_tev)
     bare.integrate(window)  # the field itself must lie on the map
-    return fermi_shape(image, image.energies, image.energy_unit, extend_deg=EXTEND_DEG)
+    return fermi_shape(image, image.energies, image.energy_unit, band_tev, EXTEND_DEG)
 
 
 class _Template(NamedTuple):

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["find_nodes", "interpolate_nodes", "list_nodes"]
 
 Nodes = Mapping[str, "NDArray[np.float64]"]
-#: Nodes along each parameter: between them shares of a J-map are known to a thousandth where they are faint.
-COUNTS = {"gamma": 12, "alpha": 10, "beta": 6, "r_s": 8}
+#: Nodes along each parameter: between them shares of a J-map are known to a thousandth where they are faint. Of a
+#: density, of which J-factors are powers, two are exact.
+COUNTS = {"gamma": 12, "alpha": 10, "beta": 6, "r_s": 8, "local_density": 2}
 #: Scales and exponents, whose effect is even in the logarithm.
-LOGARITHMIC = ("alpha", "beta", "r_s")
+LOGARITHMIC = ("alpha", "beta", "r_s", "local_density")
 MOST_PARAMETERS = 2
 TAIL = 1e-4
 

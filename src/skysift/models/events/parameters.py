@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["full_names", "make_source_prior", "middle_of", "short_values", "source_parameters"]
 
-UNITS = {"mass": "TeV", "cutoff": "TeV", "break": "TeV", "r_s": "kpc"}
+UNITS = {"mass": "TeV", "cutoff": "TeV", "break": "TeV", "r_s": "kpc", "local_density": "GeV cm-3"}
 
 
 def make_source_prior(prior: Any) -> ScalarPrior:  # noqa: ANN401 - a configured prior, of a number or of an energy
