@@ -15,7 +15,7 @@ from skysift.config.analysis import Analysis
 from skysift.config.events.analysis import EventAnalysis
 from skysift.config.lookup import section_types
 from skysift.config.problems import inline
-from skysift.config.quantities import format_quantity
+from skysift.config.quantities import Density, format_quantity
 from skysift.config.writer import plain
 
 __all__ = ["reference_text"]
@@ -179,7 +179,7 @@ def _word(kind: Any, unit: str) -> str:  # noqa: ANN401 - any type expression
         return f"list of {len(arguments)} {_plural(arguments[0], unit)}"
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return "mapping"
-    return "quantity" if kind is float and unit in _QUANTITIES else _WORDS[kind]
+    return "quantity" if kind in (float, Density) and unit in _QUANTITIES else _WORDS[kind]
 
 
 def _plural(kind: Any, unit: str) -> str:  # noqa: ANN401 - any type expression
