@@ -10,6 +10,7 @@ from skysift.config.analysis import OBSERVED, Analysis
 from skysift.config.calibration_checks import check_calibration
 from skysift.config.components import Component, Model
 from skysift.config.modulation import Modulation
+from skysift.config.population_checks import check_populations
 from skysift.config.problems import Problem
 from skysift.config.slices import template_of
 from skysift.errors import nearest
@@ -32,6 +33,8 @@ _SUFFIXES = (
     "counts",
     "fraction",
     "intensity",
+    "slope",
+    "break",
 )
 _MOST_VARIANTS = 1000
 _SIDEBANDS: KeyPath = ("systematics", "sidebands")
@@ -45,6 +48,7 @@ def find_contradictions(analysis: Analysis) -> list[Problem]:
         _check_truth,
         _check_fits,
         _check_sidebands,
+        check_populations,
         lambda analysis: check_calibration(analysis, analysis.fits),
     ]
     return [problem for check in checks for problem in check(analysis)]
@@ -227,13 +231,19 @@ def _check_guides(analysis: Analysis, name: str, model: Model) -> Problems:
             "a Gaussian process that it can work on",
             "add modulate to a component under model.components, or choose another guide",
         )
-    if all(component.norm.is_fixed and not component.modulate for component in model.components.values()):
+    if not any(_is_free(component) for component in model.components.values()):
         yield Problem(
             ("fits", name),
             "all norms of model.components are fixed and none has modulate",
             "at least one free parameter",
             "give one norm a prior, for example {uniform: [0, 2]}",
         )
+
+
+def _is_free(component: Component) -> bool:
+    sources = component.population
+    own = [] if sources is None else [*sources.slopes, *sources.breaks]
+    return bool(component.modulate) or any(not prior.is_fixed for prior in (component.norm, *own))
 
 
 def _check_engines(analysis: Analysis, name: str, model: Model) -> Problems:

@@ -33,7 +33,7 @@ _PAGE = (
 ROOMS: dict[str, tuple[str, ...]] = {
     "prepare": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
     "observe": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
-    "simulate": (*_BASE, "streams.py", "geometry", "sky", "instruments"),
+    "simulate": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
     "fit": (*_BASE, *_MODEL, *_RECIPE, "steps/checkpoints.py", "steps/device.py"),
     "diagnose": (*_BASE, *_MODEL, *_RECIPE, "diagnostics"),
     "calibrate": (

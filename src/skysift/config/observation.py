@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import field_validator, model_validator
 
 from skysift.config.faults import fault
+from skysift.config.psf import Psf
 from skysift.config.quantities import EnergyGeV
 from skysift.config.regions import MapFile, Mask, Region
 from skysift.config.scalars import Name, ResolutionParameter
@@ -52,6 +53,7 @@ class Observation(Section):
     region : `Region` of the fit
     read_out : name to `Region`
     energy_edges_gev : edges of the energy bins
+    psf : `Psf`, None for that of the data
     """
 
     instrument: Literal["fermi"] = key("fermi", "the instrument", example="fermi")
@@ -93,6 +95,13 @@ class Observation(Section):
         unit="energy",
         alias="energy_edges",
         min_length=2,
+    )
+    psf: Psf | None = key(
+        None,
+        "point-spread function, which populations of unresolved sources need: `king`, `none`, "
+        "`{gaussian: 0.1812 deg}` or `{file: psf.txt}`",
+        example="king",
+        says="king for fermi and synthetic",
     )
 
     @model_validator(mode="after")

@@ -8,7 +8,8 @@ from pydantic import model_validator
 
 from skysift.config.faults import fault
 from skysift.config.modulation import Modulations
-from skysift.config.scalars import Name, Real
+from skysift.config.populations import TruePopulation
+from skysift.config.scalars import ComponentName, Name, Real
 from skysift.config.section import REQUIRED, key
 from skysift.config.sets import BaseSet, BaseSimulation
 
@@ -23,6 +24,7 @@ class SimulateSet(BaseSet):
     replicates : how many data sets
     truth : component or template name to norm
     modulate : component or template name to list of `Modulation` with fixed hyper-parameters
+    populations : component name to `TruePopulation`
     """
 
     truth: dict[Name, Real] = key(
@@ -37,6 +39,12 @@ class SimulateSet(BaseSet):
         example={"model_o_gas": {"lengthscale": "0.2 rad", "variance": 0.01}},
         default_factory=dict,
     )
+    populations: dict[ComponentName, TruePopulation] = key(
+        None,
+        "populations of sources, drawn one by one beside what `truth` says, by component or under a name of their own",
+        example={"gce_sources": {"template": "nfw_squared", "norm": 0.01, "slopes": [3.5, 0.5], "breaks": [12]}},
+        default_factory=dict,
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -45,6 +53,9 @@ class SimulateSet(BaseSet):
                 raise fault("true norms >= 0", "a sky cannot emit less than nothing", f"truth.{name}: {norm:g}")
         if not any(self.truth.values()):
             raise fault("at least one true norm above 0", "an empty sky has no counts", "norms all 0")
+        twice = next((name for name in self.populations if name in self.truth), None)
+        if twice is not None:
+            raise fault("each name in truth or in populations", f"take {twice} out of one of them", f"{twice} in both")
         for name, kernels in self.modulate.items():
             if name not in self.truth:
                 raise fault(

@@ -11,6 +11,8 @@ from skysift.config.engines import EngineStep
 from skysift.config.fits import Recipe
 from skysift.config.modulation import Modulations
 from skysift.config.observation import Observation
+from skysift.config.populations import TruePopulation
+from skysift.config.psf import Psf
 from skysift.config.quantities import Degrees
 from skysift.config.scalars import ComponentName, Integer, Name, PositiveInteger, Real
 from skysift.config.section import REQUIRED, Section, key
@@ -65,6 +67,8 @@ class ObservationSlice(Section):
     observation : `Observation`
     templates : names of all templates that the run uses
     sidebands : `MovedSignal` or None
+    shares : whether a population needs to know how photons of a source are shared among pixels
+    margin : whether sources are drawn, also beyond the edges of the regions
     """
 
     run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
@@ -72,6 +76,8 @@ class ObservationSlice(Section):
     observation: Observation = key(REQUIRED, "what was observed", example={})
     templates: list[Name] = key(REQUIRED, "templates that the run uses", example=["bubbles"])
     sidebands: MovedSignal | None = key(None, "the signal moved to the sidebands", example={})
+    shares: bool = key(False, "whether populations are fitted", example=True)
+    margin: bool = key(False, "whether populations are drawn", example=True)
 
 
 class TrueComponent(Section):
@@ -97,12 +103,18 @@ class SimulateSlice(Section):
     run, seed : of the analysis
     name : of the set
     truth : name in the configuration (component or template) to `TrueComponent`
+    populations : name to `TruePopulation`, nothing of it left open
+    psf : `Psf` or None
     """
 
     run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
     seed: Integer = key(REQUIRED, "seed of the run", example=1)
     name: Name = key(REQUIRED, "name of the set", example="simulated")
     truth: dict[Name, TrueComponent] = key(REQUIRED, "what is drawn", example={})
+    populations: dict[ComponentName, TruePopulation] = key(
+        None, "what is drawn source by source", example={}, default_factory=dict
+    )
+    psf: Psf | None = key(None, "point-spread function", example="king")
 
 
 class FitSlice(Section):
@@ -212,7 +224,7 @@ def make_slices(analysis: Analysis) -> dict[str, AnySlice]:
             f"sidebands-{name}": _sidebands(analysis, name, analysis.sidebands) for name in analysis.sideband_fits()
         }
     for name in analysis.calibrated_fits() if analysis.calibrate else []:
-        calibrate = {"calibrate": plain(analysis.calibrate)}  # type: ignore[arg-type]  # there is one
+        calibrate = {"calibrate": plain(analysis.calibrate.of(name))}  # type: ignore[union-attr]  # there is one
         slices[f"calibrate-{name}"] = CalibrateSlice.model_validate(plain(fit_slice(analysis, name)) | calibrate)
     slices["report"] = _report(analysis)
     return slices
@@ -223,12 +235,16 @@ def _observation(analysis: Analysis) -> ObservationSlice:
     used = {component.template for model in models for component in model.components.values()}
     sets = analysis.simulate.sets if analysis.simulate else {}
     used |= {part.template for chosen in sets.values() for part in _truth(analysis, chosen).values()}
+    drawn = [part for chosen in sets.values() for part in _populations(analysis, chosen).values()]
+    used |= {str(part.template) for part in drawn}
     return ObservationSlice.model_construct(
         run=analysis.run,
         seed=analysis.seed,
         observation=analysis.observation,
         templates=sorted(used),
         sidebands=_moved_signal(analysis, analysis.sidebands) if analysis.sidebands else None,
+        shares=any(component.population for model in models for component in model.components.values()),
+        margin=bool(drawn),
     )
 
 
@@ -253,12 +269,27 @@ def template_of(analysis: Analysis, part: str) -> str:
     return component.template if component is not None else part
 
 
+def _populations(analysis: Analysis, chosen: SimulateSet) -> dict[str, TruePopulation]:
+    """Return the populations of a set, with what they leave open taken from the component of the same name."""
+    complete = {}
+    for name, part in chosen.populations.items():
+        component = analysis.model.components.get(name)
+        like = component.population if component is not None else None
+        update: dict[str, str] = {"template": part.template or template_of(analysis, name)}
+        for field, default in (("units", "counts"), ("norm_of", "break"), ("template_is", "counts")):
+            update[field] = getattr(part, field) or getattr(like, field, default)
+        complete[name] = part.model_copy(update=update)
+    return complete
+
+
 def _simulate(analysis: Analysis, name: str, chosen: SimulateSet) -> SimulateSlice:
     return SimulateSlice.model_construct(
         run=analysis.run,
         seed=analysis.seed,
         name=name,
         truth=_truth(analysis, chosen),
+        populations=_populations(analysis, chosen),
+        psf=analysis.observation.psf,
     )
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 __all__ = ["PixelCounts", "non_poissonian_log_likelihood", "smooth_derivatives"]
 
-#: Rows are scaled down when they pass this.
-_LARGE = 1e100
+#: Rows are scaled down when they pass this; one row in so many is looked at.
+_LARGE, _LOOK = 1e100, 8
 #: Smaller than this, a probability may have lost digits on its way: it is found again with tilted counts.
 _SMALL = 1e-250
 _MOST_NEWTON = 200
@@ -65,7 +65,9 @@ def non_poissonian_log_likelihood(pixels: PixelCounts, smooth: Tensor, means: Te
     return found[:, pixels.back]
 
 
-def smooth_derivatives(pixels: PixelCounts, smooth: Tensor, means: Tensor, totals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def smooth_derivatives(
+    pixels: PixelCounts, smooth: Tensor, means: Tensor, totals: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     r"""Return each pixel's log probability and its first two derivatives in the smooth emission.
 
     .. math:: \partial \ln p_k / \partial \mu = p_{k-1}/p_k - 1, \qquad
@@ -82,14 +84,19 @@ def smooth_derivatives(pixels: PixelCounts, smooth: Tensor, means: Tensor, total
     -------
     three of (pixel,)
     """
-    own, means = smooth[pixels.order], means[:, : pixels.largest]
-    table, log_scale = _recur(pixels, own, means)
-    last = table.gather(0, pixels.counts[None])[0]
-    tilted = _retry(pixels, own, means, table, log_scale, last)
-    value = last.log() + log_scale + tilted - own - pixels.weights @ totals
-    ratios = torch.cat((_ratios(pixels, table, last, tilted, own, means), own.new_zeros(2, len(own))))
+    own, means = smooth[None, pixels.order], means[None, :, : pixels.largest]
+    value, solved = _solve(pixels, own, means, totals[None])
+    ratios = torch.cat((_ratios(pixels, solved, own)[0], own.new_zeros(2, own.shape[1])))
     once, twice = ratios[0], ratios[1]
-    return value[pixels.back], (once - 1)[pixels.back], (twice - once**2)[pixels.back]
+    return value[0, pixels.back], (once - 1)[pixels.back], (twice - once**2)[pixels.back]
+
+
+class _Solved(NamedTuple):
+    """Table of the recursion (batch, k, pixel), its entry at each pixel's count, and tilts of those, (batch, pixel)."""
+
+    table: Tensor
+    last: Tensor
+    tilted: Tensor
 
 
 class _LogProbability(torch.autograd.Function):
@@ -97,25 +104,17 @@ class _LogProbability(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, smooth: Tensor, means: Tensor, totals: Tensor, pixels: PixelCounts) -> Tensor:  # noqa: ANN401 - torch's own
-        found, ratios = [], []
-        needs = any(ctx.needs_input_grad)
-        for own, coefficients, total in zip(smooth, means, totals, strict=True):
-            table, log_scale = _recur(pixels, own, coefficients)
-            last = table.gather(0, pixels.counts[None])[0]
-            tilted = _retry(pixels, own, coefficients, table, log_scale, last)
-            found.append(last.log() + log_scale + tilted - own - pixels.weights @ total)
-            if needs:
-                ratios.append(_ratios(pixels, table, last, tilted, own, coefficients))
+        found, solved = _solve(pixels, smooth, means, totals)
         ctx.pixels = pixels
-        ctx.save_for_backward(torch.stack(ratios) if ratios else smooth.new_zeros(0))
-        return torch.stack(found)
+        ctx.save_for_backward(_ratios(pixels, solved, smooth) if any(ctx.needs_input_grad) else smooth.new_zeros(0))
+        return found
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's own
         (ratios,) = ctx.saved_tensors
         (above,) = upstream
         pixels = ctx.pixels
-        # (batch, pixel) x (batch, m, pixel): derivatives in x
+        # (batch, m, pixel) x (batch, pixel): derivatives in x
         weighted = ratios * above[:, None]
         smooth = weighted[:, 0] - above if ratios.shape[1] else -above
         of_means = (weighted @ pixels.weights).transpose(1, 2)
@@ -123,37 +122,49 @@ class _LogProbability(torch.autograd.Function):
         return smooth, of_means, of_totals, None
 
 
+def _solve(pixels: PixelCounts, smooth: Tensor, means: Tensor, totals: Tensor) -> tuple[Tensor, _Solved]:
+    """Return the log probability of sorted pixels, (batch, pixel), and the table that it comes from."""
+    table, log_scale = _recur(pixels, smooth, means)
+    last = table.gather(1, pixels.counts.expand(len(table), 1, -1))[:, 0]
+    tilted = _retry(pixels, smooth, means, table, log_scale, last)
+    value = last.log() + log_scale + tilted - smooth - totals @ pixels.weights.T
+    return value, _Solved(table, last, tilted)
+
+
 def _recur(pixels: PixelCounts, smooth: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
-    """Return p_k over p_0 (k, pixel) of sorted pixels, and the logarithm of what each pixel's were divided by."""
-    table = smooth.new_zeros(pixels.largest + 1, len(smooth))
-    table[0] = 1.0
+    """Return p_k / p_0 (batch, k, pixel) of sorted pixels, and the logarithm of what each pixel's were divided by."""
+    largest = pixels.largest
+    table = smooth.new_zeros(len(smooth), largest + 1, smooth.shape[1])
+    table[:, 0] = 1.0
     log_scale = torch.zeros_like(smooth)
-    numbers = torch.arange(1, pixels.largest + 1, dtype=smooth.dtype, device=smooth.device)
+    numbers = torch.arange(1, largest + 1, dtype=smooth.dtype, device=smooth.device)
     # j c_j with the last first, so that a slice of it meets p_0, p_1, ...
-    turned = (means * numbers).flip(1)
-    for k in range(1, pixels.largest + 1):
+    turned = (means * numbers).flip(2)
+    weights = pixels.weights.T.contiguous()
+    for k in range(1, largest + 1):
         n = pixels.active[k]
-        sources = turned[:, pixels.largest - k :] @ table[:k, :n]
-        row = (pixels.weights[:n].T * sources).sum(0) + smooth[:n] * table[k - 1, :n]
-        row /= k
-        table[k, :n] = row
-        if float(row.max()) > _LARGE:
+        row = (weights[:, :n] * (turned[:, :, largest - k :] @ table[:, :k, :n])).sum(1)
+        row = row.addcmul_(smooth[:, :n], table[:, k - 1, :n]).div_(k)
+        table[:, k, :n] = row
+        if k % _LOOK == 0 and float(row.max()) > _LARGE:
             large = torch.where(row > _LARGE, row, 1.0)
-            table[: k + 1, :n] /= large
-            log_scale[:n] += large.log()
+            table[:, : k + 1, :n] /= large[:, None]
+            log_scale[:, :n] += large.log()
     return table, log_scale
 
 
-def _ratios(pixels: PixelCounts, table: Tensor, last: Tensor, tilted: Tensor, smooth: Tensor, means: Tensor) -> Tensor:
-    """Return p_{d-j} / p_d (j, pixel) for j = 1, 2, ..., zero where j is above d or the counts are impossible."""
-    numbers = torch.arange(1, pixels.largest + 1, device=table.device)[:, None]
-    place = pixels.counts[None] - numbers
-    ratios = table.gather(0, place.clamp(min=0)) / torch.where(last > 0, last, torch.inf)
-    ratios = torch.where(place >= 0, ratios, 0.0)
+def _ratios(pixels: PixelCounts, solved: _Solved, smooth: Tensor) -> Tensor:
+    """Return p_{d-j} / p_d (batch, j, pixel) for j = 1, 2, ..., zero where j is above d or counts are impossible."""
+    numbers = torch.arange(1, pixels.largest + 1, device=smooth.device)[:, None]
+    place = pixels.counts - numbers
+    table, last, tilted = solved
+    ratios = table.gather(1, place.clamp(min=0).expand(len(table), -1, -1))
+    ratios *= torch.where(last > 0, 1.0 / last, 0.0)[:, None]
+    ratios *= place >= 0
     if tilted.any():
         log_tilt = torch.where(pixels.counts > 0, tilted / pixels.counts.clamp(min=1), 0.0)
         # p_k = q_k exp(k s), so that ratios have exp(-j s)
-        ratios = ratios * torch.exp((-numbers * log_tilt).clamp(max=600.0))
+        ratios = ratios * torch.exp((-numbers * log_tilt[:, None]).clamp(max=600.0))
     return ratios
 
 
@@ -167,26 +178,25 @@ def _retry(
 
     Returns
     -------
-    (pixel,), d s, zero elsewhere
+    (batch, pixel), d s, zero elsewhere
     """
     shift = torch.zeros_like(last)
-    rows = torch.nonzero((last < _SMALL) & (pixels.counts > 0))[:, 0]
-    for row in rows.tolist():
-        count = int(pixels.counts[row])
-        terms = pixels.weights[row] @ means[:, :count]
-        terms = torch.cat((terms[:1] + smooth[row], terms[1:]))
+    for one, pixel in torch.nonzero((last < _SMALL) & (pixels.counts > 0)).tolist():
+        count = int(pixels.counts[pixel])
+        terms = pixels.weights[pixel] @ means[one, :, :count]
+        terms = torch.cat((terms[:1] + smooth[one, pixel], terms[1:]))
         if not bool((terms > 0).any()):
-            last[row] = 0.0
+            last[one, pixel] = 0.0
             continue
         log_terms = torch.where(terms > 0, terms, 0.0).log()
         slope = _find_tilt(log_terms, count)
         numbers = torch.arange(1, count + 1, dtype=terms.dtype, device=terms.device)
-        own = PixelCounts(pixels.counts[row : row + 1], terms.new_ones(1, 1))
-        column, scale = _recur(own, terms.new_zeros(1), (log_terms - numbers * slope).exp()[None])
-        table[: count + 1, row] = column[:, 0]
-        last[row] = column[count, 0]
-        log_scale[row] = scale[0]
-        shift[row] = count * slope
+        own = PixelCounts(pixels.counts[pixel : pixel + 1], terms.new_ones(1, 1))
+        column, scale = _recur(own, terms.new_zeros(1, 1), (log_terms - numbers * slope).exp()[None, None])
+        table[one, : count + 1, pixel] = column[0, :, 0]
+        last[one, pixel] = column[0, count, 0]
+        log_scale[one, pixel] = scale[0, 0]
+        shift[one, pixel] = count * slope
     return shift
 
 

@@ -67,7 +67,9 @@ def log_photons(slopes: Tensor, log_breaks: Tensor) -> Tensor:
     2.0
     """
     # at each break, the integrand S dN/dS of ln S
-    heights = (log_source_count(log_breaks, torch.zeros_like(log_breaks[:, 0]), slopes, log_breaks) + 2 * log_breaks).exp()
+    heights = (
+        log_source_count(log_breaks, torch.zeros_like(log_breaks[:, 0]), slopes, log_breaks) + 2 * log_breaks
+    ).exp()
     length = log_breaks[:, :-1] - log_breaks[:, 1:]
     middle = heights[:, :-1] * _fall(2 - slopes[:, 1:-1], length)
     return (heights[:, 0] / (slopes[:, 0] - 2) + middle.sum(1) + heights[:, -1] / (2 - slopes[:, -1])).log()

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from skysift.errors import InputError, nearest
 from skysift.geometry.pixels import nest_vectors, ring_to_nest, ring_vectors
+from skysift.models.build_populations import MadePopulation, add_populations, make_population
 from skysift.models.fields import Field
 from skysift.models.kernels import Grain, make_field
+from skysift.models.priors import make_prior
 from skysift.models.rigid import fit_rigid
 from skysift.models.template import Component, TemplateModel
 from skysift.parameters import Parameter, Parameters
-from skysift.parameters.priors import LogNormal, LogUniform, Normal, ScalarPrior, Uniform
+from skysift.parameters.priors import Normal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,20 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["build", "make_prior"]
 
 LARGEST_RIGID = 30.0
-
-
-def make_prior(prior: Any) -> ScalarPrior:  # noqa: ANN401 - a configured prior, known here by its attributes
-    """Return the density of a configured prior that is not fixed."""
-    match prior.kind:
-        case "normal":
-            return Normal(prior.mean, prior.sd, prior.min, prior.max)
-        case "lognormal":
-            return LogNormal(prior.median, prior.sd)
-        case "uniform":
-            return Uniform(prior.low, prior.high)
-        case "loguniform":
-            return LogUniform(prior.low, prior.high)
-    raise InputError("model", "norm", prior.kind, "a prior", "give normal, lognormal, uniform or loguniform")
 
 
 def build(
@@ -81,13 +69,19 @@ def build(
     if not inside.any():
         raise InputError("observation", "region", "no pixel", "at least one", "enlarge the region or loosen its mask")
     parts = settings.model.components
-    maps = {name: _template(observation, name, part, templates or {})[:, inside] for name, part in parts.items()}
+    whole = {name: _template(observation, name, part, templates or {}) for name, part in parts.items()}
+    maps = {name: part[:, inside] for name, part in whole.items()}
     seen = torch.as_tensor(counts.counts[:, inside].astype(np.float64), device=device)
     _check_explained(counts.name, counts.counts[:, inside], maps, observation.pixels[inside])
     rigid = fit_rigid(counts.counts[:, inside].astype(np.float64), np.stack(list(maps.values())), LARGEST_RIGID)
     assembly = _Assembly(observation, inside, maps, dict(zip(maps, rigid, strict=True)), device)
     for name, part in parts.items():
-        assembly.add(name, part)
+        if getattr(part, "population", None) is None:
+            assembly.add(name, part)
+        else:
+            light = assembly.rigid[name] * float(maps[name].sum())
+            exposure = settings.model.exposure
+            assembly.add_made(make_population(name, part, exposure, observation, whole[name], inside, light))
     return assembly.model(seen)
 
 
@@ -144,6 +138,7 @@ class _Assembly:
         self.nodes = [1]
         self.choices: set[str] = set()
         self.components: list[Component] = []
+        self.populations: list[MadePopulation] = []
         self.fields: dict[str, Field] = {}
         self.starts: dict[str, Tensor] = {}
         self.warnings: list[str] = []
@@ -165,6 +160,12 @@ class _Assembly:
         field, coefficient, mean = self._modulate(name, part.modulate)
         norm = self._norm(name, part)
         self.components.append(Component(name, self._tensor(self.maps[name]), norm, field, coefficient, mean))
+
+    def add_made(self, made: MadePopulation) -> None:
+        """Take in one population."""
+        self.populations.append(made)
+        self.norms += made.parameters
+        self.starts |= {name: self._tensor(start) for name, start in made.starts.items()}
 
     def _norm(self, name: str, part: Any) -> float | str:  # noqa: ANN401 - duck-typed
         if part.norm.is_fixed:
@@ -250,7 +251,8 @@ class _Assembly:
             norm_starts=self.starts,
             warnings=tuple(self.warnings),
         )
-        return replace(model, warnings=(*model.warnings, *_degenerate(model)))
+        model = replace(model, warnings=(*model.warnings, *_degenerate(model)))
+        return add_populations(model, self.populations, self.observation) if self.populations else model
 
 
 def _degenerate(model: TemplateModel) -> list[str]:

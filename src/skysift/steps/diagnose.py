@@ -26,6 +26,8 @@ from skysift.streams import numpy_stream
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from skysift.config.components import Component
+
 __all__ = ["run"]
 
 DRAWS = 200
@@ -78,12 +80,18 @@ def _find_absorber(settings: FitSlice, observation: Observation, counts: Counts)
     modulated = [name for name, component in components.items() if component.modulate]
     if len(modulated) == 1:
         return modulated[0]
-    drawn = set(counts.components.values())
-    unknown = [name for name, component in components.items() if component.template not in drawn]
+    unknown = [name for name, component in components.items() if not _is_drawn(counts, name, component)]
     if counts.truth and len(unknown) == 1:
         return unknown[0]
-    among = modulated or list(components)
+    among = modulated or [name for name in components if components[name].population is None] or list(components)
     return max(among, key=lambda name: _inside(observation, observation.templates[components[name].template]).sum())
+
+
+def _is_drawn(counts: Counts, name: str, component: Component) -> bool:
+    """Whether the true sky has a component: its template, or the population of its name."""
+    if component.population is not None:
+        return name in counts.populations
+    return component.template in counts.components.values()
 
 
 def _inside(observation: Observation, values: NDArray[Any]) -> NDArray[Any]:
@@ -109,9 +117,8 @@ def _evaluate(
 
 def _find_group(settings: FitSlice, counts: Counts, role: str) -> list[str]:
     """Return the absorber and, in simulated data, every other component that the true sky does not have."""
-    drawn = set(counts.components.values())
     components = settings.model.components.items()
-    return [name for name, item in components if name == role or (counts.truth and item.template not in drawn)]
+    return [name for name, item in components if name == role or (counts.truth and not _is_drawn(counts, name, item))]
 
 
 def _batches(model: Any, fitted: Posterior) -> Iterator[tuple[Any, dict[str, Tensor]]]:  # noqa: ANN401 - any Model
@@ -225,8 +232,9 @@ def _add_modulation(
 def _find_truth(settings: FitSlice, observation: Observation, counts: Counts, role: str) -> Map:
     assert counts.expected is not None  # noqa: S101 - the caller asks first
     components, group = settings.model.components, _find_group(settings, counts, role)
-    others = {component.template for name, component in components.items() if name not in group}
-    explained = {}
+    rest = {name: component for name, component in components.items() if name not in group}
+    others = {component.template for component in rest.values() if component.population is None}
+    explained = {name: _inside(observation, true.counts) for name, true in counts.populations.items() if name in rest}
     for part, norm in counts.truth.items():
         template = counts.components[part]
         if template in others:

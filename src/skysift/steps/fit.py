@@ -69,7 +69,8 @@ def run(
         model = build(settings, looked_at, counts, device=device)
         model, notes, hyper, results = _fit(model, settings, stream, kept.checkpoint)
         spent = kept.spent()
-    names = {name: part.template for name, part in settings.model.components.items()}
+    components = settings.model.components.items()
+    names = {name: part.template for name, part in components if part.population is None}
     posterior = gather_posterior(model, results, looked_at, counts, origin, stream, spent, names)
     attributes = {**posterior.attributes, "hyper": hyper} if hyper else posterior.attributes
     warnings = [*posterior.warnings, *notes, *kept.warnings]

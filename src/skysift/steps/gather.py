@@ -196,7 +196,10 @@ def find_truth(settings: AnyReportSlice, fit: str, data: str, parameter: str) ->
     drawn = settings.truth.get(set_of(data), {})
     if component is None or not drawn:
         return None
-    template = settings.models[_base(settings, fit)][component].template
+    own = settings.models[_base(settings, fit)][component]
+    if own.population is not None:
+        return None  # counts carry the truth of populations, and posteriors take it over
+    template = own.template
     norms = [part.norm for part in drawn.values() if part.template == template]
     return float(sum(norms)) if norms else None
 
@@ -212,6 +215,11 @@ def find_prior(settings: AnyReportSlice, fit: str, parameter: str) -> PriorDensi
         return _density_of(components[component].norm)
     if isinstance(settings, EventReportSlice):
         return _event_prior(settings, fit, parameter)
+    found = re.fullmatch(r"(.+)_(slope|break)_(\d+)", parameter)
+    if found is not None:
+        sources = getattr(components.get(found[1]), "population", None)
+        priors = [] if sources is None else sources.slopes if found[2] == "slope" else sources.breaks
+        return _density_of(priors[int(found[3]) - 1]) if int(found[3]) <= len(priors) else None
     found = re.fullmatch(r"(.+)_(lengthscale|variance)(?:_(\d+))?", parameter)
     if found is None or found[1] not in components:
         return None

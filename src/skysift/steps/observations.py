@@ -13,6 +13,7 @@ from skysift.geometry.regions import AllOf, Annulus, AnyOf, Box, Disc, NamedMask
 from skysift.instruments.fermi.assembly import Layout
 from skysift.instruments.fermi.dataset import ENERGY_EDGES_GEV, Role
 from skysift.instruments.fermi.maps import MapFile
+from skysift.instruments.fermi.psf_choice import Containment, choose_containment
 from skysift.instruments.fermi.sources import FileSource, MapSource, SyntheticSource, fermi_source
 from skysift.sky.synthetic import SyntheticSky
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from skysift.config import MapFile as FileSettings
     from skysift.config import Mask, Observation, ObservationSlice
     from skysift.config import Region as RegionSettings
+    from skysift.config.psf import Psf
 
-__all__ = ["layout_of", "region_of", "source_of", "verify_files"]
+__all__ = ["containment_of", "layout_of", "region_of", "source_of", "verify_files"]
 
 SYNTHETIC_NSIDE = 64
 
@@ -67,6 +69,16 @@ def verify_files(observation: Observation, place: Path | str) -> None:
     ]
     if missing:
         raise ConfigurationError(missing)
+
+
+def containment_of(psf: Psf | None) -> Containment | None:
+    """Return the share of photons within radii, None for no spread.
+
+    Raises
+    ------
+    InputError : a file that is no table
+    """
+    return choose_containment() if psf is None else choose_containment(psf.name, psf.gaussian_deg, psf.file)
 
 
 def layout_of(settings: ObservationSlice, place: Path) -> Layout:

@@ -48,7 +48,7 @@ class Region:
     """The fit region: exposure (E, P) in cm2 s, pixel area in sr, and the truth, where there is one.
 
     ``truth`` and ``drawn`` are norms and counts by template, ``expected`` (E, P) all counts, ``names`` the template of
-    each component of the fit.
+    each smooth component of the fit; ``numbers`` and ``sources`` are true parameters and counts of populations.
     """
 
     exposure_cm2_s: NDArray[np.float64]
@@ -57,6 +57,8 @@ class Region:
     drawn: Mapping[str, float] = field(default_factory=dict)
     expected: NDArray[np.float64] | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    sources: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, observation: Observation, counts: Counts, names: Mapping[str, str]) -> Region:
@@ -73,7 +75,11 @@ class Region:
                 light = light * np.exp(counts.fields[part])
             truth[template] = truth.get(template, 0.0) + norm
             drawn[template] = drawn.get(template, 0.0) + norm * float(light[:, inside].sum())
-        return cls(observation.exposure_cm2_s[:, inside], observation.pixel_area_sr, truth, drawn, expected, names)
+        numbers = {f"{name}_{key}": value for name, true in counts.populations.items()
+                   for key, value in true.parameters.items()}  # fmt: skip
+        sources = {name: float(true.counts[:, inside].sum()) for name, true in counts.populations.items()}
+        exposure = observation.exposure_cm2_s[:, inside]
+        return cls(exposure, observation.pixel_area_sr, truth, drawn, expected, names, numbers, sources)
 
 
 def gather_posterior(
@@ -186,7 +192,9 @@ def _dims(name: str, shape: tuple[int, ...], block: str) -> tuple[str, ...]:
 
 
 def true_norm(region: Region, name: str) -> float | None:
-    """Return the true value of the parameter ``<component>_norm``; None where there is none."""
+    """Return the true value of ``<component>_norm``, or of a population's parameter; None where there is none."""
+    if name in region.numbers:
+        return region.numbers[name]
     return region.truth.get(region.names.get(name.removesuffix("_norm"), "")) if name.endswith("_norm") else None
 
 
@@ -242,14 +250,14 @@ def derive(
     # ph / cm2 / s / sr per count, averaged over the pixels of the region
     weight = torch.as_tensor(1.0 / (region.exposure_cm2_s * region.pixel_area_sr), device=device)
     weight = weight / weight.shape[1]
-    counts = {item.name: np.empty((count, bands)) for item in model.components}
-    intensity = {item.name: np.empty((count, bands)) for item in model.components}
+    counts: dict[str, NDArray[np.float64]] = {}
+    intensity: dict[str, NDArray[np.float64]] = {}
     for member, rows in _members(model, hyper, count):
         batch = {name: torch.as_tensor(part[rows], device=device) for name, part in values.items()}
         for name, part in member.component_counts(batch).items():
             maps = part.reshape(len(rows), bands, -1)
-            counts[name][rows] = maps.sum(-1).cpu().numpy()
-            intensity[name][rows] = (maps * weight).sum(-1).cpu().numpy()
+            counts.setdefault(name, np.empty((count, bands)))[rows] = maps.sum(-1).cpu().numpy()
+            intensity.setdefault(name, np.empty((count, bands)))[rows] = (maps * weight).sum(-1).cpu().numpy()
     return _pack_derived(counts, intensity, region)
 
 
@@ -281,6 +289,7 @@ def _true_counts(counts: Mapping[str, NDArray[np.float64]], region: Region) -> d
     if region.expected is None:
         return {}
     drawn = {name: region.drawn[region.names[name]] for name in counts if region.names.get(name) in region.drawn}
+    drawn |= {name: region.sources[name] for name in counts if name in region.sources}
     missing = [name for name in counts if name not in drawn]
     if len(missing) == 1:
         drawn[missing[0]] = float(region.expected.sum()) - math.fsum(drawn.values())

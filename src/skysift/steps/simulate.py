@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skysift.config import check_own, load_slice
-from skysift.instruments.fermi import Observation, read_observation, write_counts
+from skysift.instruments.fermi import Counts, Observation, read_observation, write_counts
 from skysift.instruments.fermi.drawing import simulate_counts
+from skysift.steps.observations import containment_of
 from skysift.storage.hdf5 import check_writable, collect
 from skysift.streams import numpy_stream
 
@@ -49,8 +51,28 @@ def run(config: Path, observation: Path, data: str, out: Path) -> None:
         numpy_stream(settings.seed, "simulate", data),
         settings.seed,
     )
+    if settings.populations:
+        counts = _add_populations(counts, settings, looked_at)
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation])
     write_counts(out, counts, looked_at, provenance)
+
+
+def _add_populations(counts: Counts, settings: SimulateSlice, observation: Observation) -> Counts:
+    """Return the counts with those of each population's sources."""
+    from skysift.instruments.fermi.source_drawing import draw_sources, make_population
+
+    containment = containment_of(settings.psf)
+    assert counts.expected is not None  # noqa: S101 - they were drawn
+    drawn, mean, true = counts.counts.copy(), counts.expected.copy(), {}
+    for name, part in settings.populations.items():
+        numbers = {"norm": part.norm, "slopes": part.slopes, "breaks": part.breaks}
+        meaning = {"units": part.units, "norm_of": part.norm_of, "template_is": part.template_is}
+        made = make_population(observation, str(part.template), numbers, {k: str(v) for k, v in meaning.items()})
+        stream = numpy_stream(settings.seed, "simulate", counts.name, "population", name)
+        drawn[0] += draw_sources(made, observation, containment, stream)
+        mean = mean + made.true.counts
+        true[name] = made.true
+    return replace(counts, counts=drawn, expected=mean, populations=true)
 
 
 def _draw_fields(settings: SimulateSlice, observation: Observation, data: str) -> dict[str, NDArray[np.float64]]:

@@ -34,6 +34,7 @@ class Layout:
     read_out : further regions by name
     sidebands : name to centre (deg) and region
     sideband_signal : template that is moved to the sidebands
+    margin_deg : pixels this near to a region are stored too, for sources that are drawn there
     place : the configuration file, for messages
     """
 
@@ -42,6 +43,7 @@ class Layout:
     read_out: Mapping[str, Region] = field(default_factory=dict)
     sidebands: Mapping[str, tuple[tuple[float, float], Region]] = field(default_factory=dict)
     sideband_signal: str | None = None
+    margin_deg: float = 0.0
     place: str = "configuration"
 
     def all_regions(self) -> list[Region]:
@@ -74,7 +76,7 @@ def assemble(source: MapSource, layout: Layout, templates: Sequence[str], nside:
         **{f"sidebands.{name}": region for name, (_, region) in layout.sidebands.items()},
     }
     inside = {name: region.contains(vectors, masks) for name, region in wanted.items()}
-    stored = np.logical_or.reduce(list(inside.values()))
+    stored = _grow(np.logical_or.reduce(list(inside.values())), vectors, layout.margin_deg)
     checks.check_exposure(exposure, stored)
     inside, warnings = _drop_unseen(inside, exposure)
     for name, mask in inside.items():
@@ -134,6 +136,18 @@ def _read_all(
         check_same_nside(entries)
     wanted = nside or entries[0].nside
     return {(entry.role, entry.name): entry.at_nside(wanted) for entry in entries}
+
+
+def _grow(inside: Inside, vectors: Map, margin_deg: float) -> Inside:
+    """Return the pixels that lie in a region or near one."""
+    if margin_deg <= 0:
+        return inside
+    from scipy.spatial import cKDTree
+
+    # sources lie up to an edge, not a centre, away from the next pixel
+    reach = np.radians(margin_deg) + np.sqrt(4 * np.pi / len(vectors))
+    distance, _ = cKDTree(vectors[inside]).query(vectors, distance_upper_bound=2 * np.sin(reach / 2))
+    return np.asarray(inside | np.isfinite(distance))
 
 
 def _drop_unseen(inside: Mapping[str, Inside], exposure: SkyMap) -> tuple[dict[str, Inside], tuple[str, ...]]:

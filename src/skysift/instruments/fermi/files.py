@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skysift.instruments.fermi.observation import Counts, Observation, Sideband
+from skysift.instruments.fermi.observation import Counts, Observation, Sideband, TrueSources
+from skysift.instruments.fermi.photon_shares import PhotonShares
 
 if TYPE_CHECKING:
     from skysift.storage.provenance import Provenance
@@ -39,6 +40,10 @@ def write_observation(path: Path, observation: Observation, provenance: Provenan
         head = f"sidebands/{name}"
         datasets[f"{head}/region"] = Dataset(band.region, "", f"sideband; {inside}", ("pixel",), center)
         datasets[f"{head}/template"] = Dataset(band.template, "counts", f"moved signal, {unit_norm}", _PLANE)
+    if observation.shares is not None:
+        text = "share of a source's photons that a pixel gets"
+        datasets["shares/fractions"] = Dataset(observation.shares.fractions, "", text, ("share",))
+        datasets["shares/pixels"] = Dataset(observation.shares.pixels, "", "pixels of one source with it", ("share",))
     attributes = {"nside": observation.nside, "warnings": list(observation.warnings)}
     write(path, format="observation", datasets=datasets, attributes=attributes, provenance=provenance)
 
@@ -57,6 +62,7 @@ def read_observation(path: Path) -> Observation:
         "exposure": Field("cm2 s", "f", 2), "exposure_mean": Field("cm2 s", "f", 1),
         "templates/*": Field("counts", "f", 2), "read_out/*": Field("", "b", 1),
         "sidebands/*/region": Field("", "b", 1), "sidebands/*/template": Field("counts", "f", 2),
+        "shares/*": Field("", "f", 1),
     }  # fmt: skip
     file = read(path, format="observation", wanted=wanted)
     bands = {}
@@ -75,6 +81,7 @@ def read_observation(path: Path) -> Observation:
         templates=file.group("templates"),
         read_out=file.group("read_out"),
         sidebands=bands,
+        shares=PhotonShares(file["shares/fractions"], file["shares/pixels"]) if file.group("shares") else None,
         warnings=tuple(file.attributes["warnings"]),
     )
 
@@ -92,6 +99,9 @@ def write_counts(path: Path, counts: Counts, observation: Observation, provenanc
     for name, field_map in counts.fields.items():
         description = "Gaussian process in the exponent of the component's modulation"
         datasets[f"fields/{name}"] = Dataset(field_map, "", description, _PLANE)
+    for name, part in counts.populations.items():
+        about = {"template": part.template, "parameters": dict(part.parameters), "settings": dict(part.settings)}
+        datasets[f"populations/{name}"] = Dataset(part.counts, "counts", "mean counts of a population", _PLANE, about)
     attributes: dict[str, Any] = {
         "name": counts.name,
         "truth": dict(counts.truth),
@@ -114,6 +124,7 @@ def read_counts(path: Path) -> Counts:
     from skysift.storage.hdf5 import Field, read
 
     wanted = {"pixel": Field("", "i", 1), "counts": Field("counts", "i", 2), "fields/*": Field("", "f", 2)}
+    wanted["populations/*"] = Field("counts", "f", 2)
     file = read(path, format="counts", wanted=wanted)
     return Counts(
         name=str(file.attributes["name"]),
@@ -123,5 +134,15 @@ def read_counts(path: Path) -> Counts:
         components=file.attributes["components"],
         expected=file["expected"] if "expected" in file.datasets else None,
         fields=file.group("fields"),
+        populations={
+            name: TrueSources(
+                counts=part,
+                **{
+                    key: file.datasets[f"populations/{name}"].attributes[key]
+                    for key in ("template", "parameters", "settings")
+                },
+            )
+            for name, part in file.group("populations").items()
+        },
         warnings=tuple(file.attributes["warnings"]),
     )

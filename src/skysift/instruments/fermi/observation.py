@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysift.geometry.healpix import pixel_area_sr
+from skysift.instruments.fermi.photon_shares import PhotonShares
 
-__all__ = ["Counts", "Observation", "Sideband"]
+__all__ = ["Counts", "Observation", "Sideband", "TrueSources"]
 
 Map = NDArray[np.float64]
 Inside = NDArray[np.bool_]
@@ -38,7 +39,8 @@ class Sideband:
 class Observation:
     """Exposure, templates and regions on the stored HEALPix pixels (RING, Galactic).
 
-    The stored pixels are the union of the fit region, the read-out regions and the sidebands.
+    The stored pixels are the union of the fit region, the read-out regions and the sidebands, and what lies near them
+    where sources are drawn.
 
     Parameters
     ----------
@@ -51,6 +53,7 @@ class Observation:
     templates : name to (E, P), counts per pixel at unit norm
     read_out : name to (P,), further regions
     sidebands : name to `Sideband`
+    shares : how the photons of one source are shared among pixels; None where no population needs it
     warnings : what was adjusted or looked odd while the maps were read
     """
 
@@ -63,6 +66,7 @@ class Observation:
     templates: Mapping[str, Map]
     read_out: Mapping[str, Inside] = field(default_factory=dict)
     sidebands: Mapping[str, Sideband] = field(default_factory=dict)
+    shares: PhotonShares | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -74,6 +78,24 @@ class Observation:
     def energies(self) -> int:
         """The number of energy bins."""
         return len(self.energy_edges_gev) - 1
+
+
+@dataclass(frozen=True)
+class TrueSources:
+    """A population that was drawn.
+
+    Parameters
+    ----------
+    template : where its sources are
+    parameters : ``norm``, ``slope_1``, ..., ``break_1``, ..., in the units of the configuration
+    settings : what these mean: ``units``, ``norm_of``, ``template_is``
+    counts : (E, P), its mean counts
+    """
+
+    template: str
+    parameters: Mapping[str, float]
+    settings: Mapping[str, str]
+    counts: Map
 
 
 @dataclass(frozen=True)
@@ -89,6 +111,7 @@ class Counts:
     components : name to template name, for truth given by component
     expected : (E, P) mean of the draw; None for observed counts
     fields : component name to (E, P), the Gaussian process drawn for its modulation
+    populations : name to `TrueSources`, the populations that were drawn
     warnings : what was adjusted or looked odd
     """
 
@@ -99,4 +122,5 @@ class Counts:
     components: Mapping[str, str] = field(default_factory=dict)
     expected: Map | None = None
     fields: Mapping[str, Map] = field(default_factory=dict)
+    populations: Mapping[str, TrueSources] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
