@@ -6,8 +6,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from tests.faults.event_words import FITS
 from tests.faults.small_maps import Case
 
+from skysift.cli import main
 from skysift.errors import InputError
 from skysift.storage.hdf5 import Dataset, Field, read, write
 
@@ -64,3 +66,39 @@ def libraries():
 @pytest.fixture
 def case(tmp_path, libraries):
     return Case(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, repository):
+    """A small sound run on events: what the tests spoil is valid before."""
+    from tests.steps.small_event_run import SmallEventRun
+
+    made = SmallEventRun(tmp_path_factory.mktemp("run"), repository, fits=FITS)
+    made.gather()
+    return made
+
+
+@pytest.fixture
+def refuse(tmp_path, capsys):
+    """Return a function that runs a command, asserts a clean refusal, and returns the message by its parts."""
+
+    def check(words, *expected, file=None, folder=tmp_path):
+        before = sorted(folder.rglob("*"))
+        with pytest.raises(SystemExit) as caught:
+            main([str(word) for word in words])
+        text = capsys.readouterr().err
+        assert caught.value.code == 2, text
+        assert "Traceback" not in text
+        assert sorted(folder.rglob("*")) == before, "something was written"
+        parts = {}
+        for line in text.splitlines():
+            word, _, rest = line.strip().partition("  ")
+            parts.setdefault(word, rest.strip())
+        assert all(parts.get(word) for word in ("field", "found", "wanted", "do")), text
+        if file is not None:
+            assert f"input error in {file}" in text
+        for part in expected:
+            assert str(part) in text, text
+        return parts
+
+    return check

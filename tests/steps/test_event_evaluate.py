@@ -228,3 +228,19 @@ def test_the_columns_that_are_wanted_are_told(forest, tmp_path, capsys, fit, hea
     assert f"found   {found}\n" in told
     assert "wanted  the columns diffuse_fraction, catalogue_fraction, background_fraction" in told
     assert ("diffuse_index" in told) == (fit == "free")
+
+
+@pytest.mark.parametrize(
+    ("shares", "found"),
+    [((0.5, 0.5, 0.5), "= 1.5"), ((1.2, -0.2, 0.0), "1.2 + -0.2 + 0"), ((0.5, 0.4, "x"), "correct the cell"),
+     ((0.5, 0.5, "nan"), "= nan")],
+)  # fmt: skip
+@pytest.mark.parametrize("fit", ["quick", "tree"])
+def test_fractions_that_do_not_fit_are_refused(forest, tmp_path, capsys, fit, shares, found):
+    lines = ["diffuse_fraction,catalogue_fraction,background_fraction", "0.2,0.3,0.5", ",".join(map(str, shares))]
+    assert evaluate(forest, tmp_path, forest.gather(), fit, lines) == 2
+    told = capsys.readouterr().err
+    assert found in told
+    assert "row 2" in told
+    assert f"input error in {tmp_path / 'values.csv'}" in told
+    assert not (tmp_path / "evaluated.csv").exists()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from skysift.geometry import LonLatGrid
     from skysift.sky.shapes import Shape
 
 __all__ = ["Light"]
@@ -48,6 +49,11 @@ class Light:
     def total(self) -> Array:
         """Flux in each energy bin, (E,), cm-2 s-1."""
         return np.asarray(self.cube.sum(1) + self.point_flux.sum(0))
+
+    def shines_on(self, grid: LonLatGrid) -> bool:
+        """Whether any of it lies within the grid that its cube is on."""
+        inside = grid.find(self.points_deg[:, 0], self.points_deg[:, 1]) >= 0
+        return bool((self.cube > 0).any() or (self.point_flux[inside] > 0).any())
 
     def __add__(self, other: Light) -> Light:
         """Return the light of both."""

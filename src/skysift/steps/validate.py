@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skysift.config import Analysis, Observation, load, verify_round_trip
+from skysift.config import Analysis, ConfigurationError, Observation, load, verify_round_trip
+from skysift.instruments.ctao.files import find_missing
 from skysift.steps.observations import verify_files
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def run(files: Sequence[Path]) -> None:
     verify_round_trip(analysis)
     if isinstance(analysis, Analysis):
         verify_files(analysis.observation, files[0])
+    elif missing := find_missing(analysis.named_files(), files[0]):
+        raise ConfigurationError(missing)
     print("\n".join(_summarise(analysis)))
 
 

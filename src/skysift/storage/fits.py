@@ -126,10 +126,12 @@ def _parse(raw: bytes, place: Path, number: int) -> fits.Header:
 
 def _data_bytes(header: fits.Header, place: Path, number: int) -> int:
     """Return the bytes of data that a header promises."""
+    from astropy.io.fits import VerifyError
+
     try:
         axes = [int(header[f"NAXIS{axis}"]) for axis in range(1, int(header["NAXIS"]) + 1)]
         bits, groups, heap = abs(int(header["BITPIX"])), int(header.get("GCOUNT", 1)), int(header.get("PCOUNT", 0))
-    except (KeyError, ValueError, TypeError, OSError) as error:
+    except (KeyError, ValueError, TypeError, OSError, VerifyError) as error:
         raise InputError(place, f"HDU {number}", f"no size: {error}", "BITPIX and NAXIS cards", _FETCH) from error
     if min([bits, groups, heap, *axes]) < 0:
         raise InputError(place, f"HDU {number}", f"sizes {axes}", "sizes >= 0", _FETCH)

@@ -127,6 +127,25 @@ class EventAnalysis(Run):
             return int(drawn.events)
         return estimate_events(self.observation, self.model.components, drawn)
 
+    def named_files(self) -> dict[str, str]:
+        """Return every file that the analysis names, by its key; those of a store have no key of their own."""
+        observation = self.observation
+        found = {f"observation.pointings[{k}].irf": part.irf for k, part in enumerate(observation.pointings)}
+        if isinstance(observation.irf, list):
+            found |= {f"observation.irf[{k}].file": part.file for k, part in enumerate(observation.irf)}
+        else:
+            found["observation.irf"] = observation.irf
+        found |= {f"observation.events[{k}]": file for k, file in enumerate(observation.events.files)}
+        places = {"model": self.model.components} | {
+            f"fits.{name}.model": self.model_of(name).components for name, fit in self.fits.items() if fit.model
+        }
+        for place, components in places.items():
+            for name, part in components.items():
+                if place == "model" or part is not self.model.components.get(name):
+                    found[f"{place}.components.{name}.file"] = part.file
+                    found[f"{place}.components.{name}.spectrum.file"] = part.spectrum.file if part.spectrum else None
+        return {key: name for key, name in found.items() if name is not None and name != "analytic"}
+
     def make_slices(self) -> dict[str, Section]:
         """Return what each step reads, by slice name; see `skysift.config.events.slices`."""
         from skysift.config.events.slices import make_slices

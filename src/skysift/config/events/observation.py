@@ -15,6 +15,9 @@ from skysift.config.section import REQUIRED, Section, key, without_nulls
 
 __all__ = ["Angles", "Energies", "EventObservation", "Pointing", "Reconstructed", "TrueAxes"]
 
+#: Photons of lower or higher energy are no gamma rays that anybody sees so.
+LOWEST_TEV, HIGHEST_TEV = 1e-6, 1e6
+
 
 class Pointing(Section):
     """One pointing of the telescope.
@@ -60,6 +63,9 @@ class Energies(Section):
         low, high = self.range_tev
         if not 0 < low < high:
             raise fault("0 < lowest < highest energy", "swap or widen the range", f"{low:g} TeV and {high:g} TeV")
+        if low < LOWEST_TEV or high > HIGHEST_TEV:
+            bounds = f"energies between {LOWEST_TEV:g} and {HIGHEST_TEV:g} TeV"
+            raise fault(bounds, "look at the units of the range", f"{low:g} TeV and {high:g} TeV")
         return self
 
 
@@ -131,8 +137,9 @@ class TrueAxes(Section):
     """
 
     margin_deg: Degrees | None = key(
-        None, "how far beyond the field", example="1 deg", unit="angle", alias="margin", says="five widths of the PSF"
-    )
+        None, "how far beyond the field", example="1 deg", unit="angle", alias="margin", says="five widths of the PSF",
+        ge=0,
+    )  # fmt: skip
     refine: PositiveInteger | None = key(
         None, "true pixels per pixel of the field and axis", example=4, says="pixels of at most 0.1 deg"
     )

@@ -49,7 +49,7 @@ class ObservedEvents(Section):
         if self.store is not None and self.files:
             raise fault("files or a store", "leave one of them out", "both")
         if self.observations and self.store is None:
-            raise fault("observations of a store", "name the store, or leave observations out")
+            raise fault("observations of a store", "name the store, or leave observations out", "no store")
         return self
 
     def __bool__(self) -> bool:
@@ -78,7 +78,9 @@ def check_observed(observation: EventObservation) -> None:
     if events.store is not None and pointings:
         raise fault("pointings from the store alone", "leave pointings out", f"{len(pointings)} pointings")
     if not pointings and not events:
-        raise fault("a list of pointings", "write for example pointings: [{lon: 0 deg, lat: 0 deg, time: 50 h}]")
+        raise fault(
+            "a list of pointings", "write for example pointings: [{lon: 0 deg, lat: 0 deg, time: 50 h}]", "none"
+        )
     if events.files and pointings and len(events.files) != len(pointings):
         raise fault(
             "one event list per pointing",

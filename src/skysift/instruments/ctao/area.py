@@ -10,7 +10,10 @@ from numpy.typing import ArrayLike
 from skysift.instruments.ctao.hdus import ResponseTable
 from skysift.instruments.ctao.tables import Array, Axis, contains, corners, interpolate
 
-__all__ = ["EffectiveArea", "read_area"]
+__all__ = ["LARGEST_CM2", "EffectiveArea", "read_area"]
+
+#: No telescope sees more ground than this, 10 000 km2.
+LARGEST_CM2 = 1e14
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +42,11 @@ def read_area(table: ResponseTable) -> EffectiveArea:
 
     Raises
     ------
-    InputError : columns, units or axes are not those of the format
+    InputError : columns, units or axes are not those of the format, areas that no telescope has
     """
     energy, offset = table.axis("ENERG"), table.axis("THETA")
     values = table.values("EFFAREA", (offset, energy), "cm2")
+    if values.max() > LARGEST_CM2:
+        wanted = f"areas up to {LARGEST_CM2:g} cm2"
+        raise table.refuse("EFFAREA", f"{values.max():g} cm2", wanted, "look at the unit of the column")
     return EffectiveArea(energy, offset, np.ascontiguousarray(values.T))

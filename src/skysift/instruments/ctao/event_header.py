@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skysift.errors import InputError
 from skysift.storage.fits import Unit, card, find_unit, scan_units
 
-__all__ = ["REFERENCE_MJD", "EventHeader", "read_event_header", "to_equatorial", "to_galactic"]
+__all__ = ["REFERENCE_MJD", "EventHeader", "check_names", "read_event_header", "to_equatorial", "to_galactic"]
 
 Array = NDArray[np.float64]
 Frame = Literal["icrs", "fk5"]
@@ -87,6 +87,21 @@ def read_event_header(path: str | Path, name: str = "EVENTS") -> EventHeader:
     seen = (float(lon[0]), float(lat[0]))
     more = (_zenith(unit, place), _names(unit, place), _reference(unit, place), frame)
     return EventHeader(place, unit, seen, live_time, *more)
+
+
+def check_names(header: EventHeader) -> None:
+    """Refuse a list in which two columns have one name: nobody knows which is meant.
+
+    Raises
+    ------
+    InputError : names the column
+    """
+    cards = [key for key in header.unit.header if key.startswith("TTYPE")]
+    names = [str(_card(header.unit, header.place, key)).strip().upper() for key in cards]
+    for name in names:
+        if names.count(name) > 1:
+            found = f"{names.count(name)} columns of this name"
+            raise InputError(header.place, f"EVENTS, column {name}", found, "each name once", "rename or remove one")
 
 
 def _card(unit: Unit, place: Path, name: str) -> Any:  # noqa: ANN401 - text, number or None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysift.errors import InputError
-from skysift.instruments.ctao.event_header import EventHeader, read_event_header, to_galactic
+from skysift.instruments.ctao.event_header import EventHeader, check_names, read_event_header, to_galactic
 from skysift.instruments.ctao.event_list import UNKNOWN, EventList
 from skysift.instruments.ctao.event_table import EventTable
 from skysift.instruments.ctao.extension import covered_energies_tev
@@ -72,6 +72,7 @@ def read_gadf(header: EventHeader | str | Path) -> GadfEvents:
     InputError : no events, pointing or live time; NaN, text, angles that are none, unknown units, a damaged file
     """
     header = header if isinstance(header, EventHeader) else read_event_header(header)
+    check_names(header)
     table = EventTable(header.place, read_table_unit(header.place, header.unit))
     energy = table.column("ENERGY", "TeV")
     if energy.min() <= 0:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ResponseTable", "find_table"]
 
 _FETCH = "fetch the file again, or name another one"
+#: Energies beyond these are those of another unit.
+_LOWEST_TEV, _HIGHEST_TEV = 1e-7, 1e7
 _AXIS_UNITS = {"ENERG": "TeV", "THETA": "deg", "RAD": "deg", "DETX": "deg", "DETY": "deg", "MIGRA": ""}
 
 
@@ -89,6 +91,9 @@ class ResponseTable:
             raise self.refuse(f"{name}_LO", found, f"edges that rise, {unit or 'no unit'}")
         if name == "ENERG" and low[0] <= 0:
             raise self.refuse(f"{name}_LO", f"{low[0]:g} TeV", "energies above 0 TeV")
+        if name == "ENERG" and (low[0] < _LOWEST_TEV or high[-1] > _HIGHEST_TEV):
+            found, wanted = f"{low[0]:g} to {high[-1]:g} TeV", f"energies from {_LOWEST_TEV:g} to {_HIGHEST_TEV:g} TeV"
+            raise self.refuse(f"{name}_LO and {name}_HI", found, wanted, "look at the unit of the columns")
 
     def values(self, column: str, axes: Sequence[Axis], unit: str | None, *, is_gap_allowed: bool = False) -> Array:
         """Return a column as an array over ``axes``, slowest first, as it stands in the file.

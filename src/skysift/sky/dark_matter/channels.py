@@ -196,6 +196,9 @@ def interpret_channels(
     if len(set(counts.tolist())) > 1 or np.any(rows[:, 1].reshape(len(masses), width) != rows[:width, 1]):
         found = f"{len(masses)} masses with {counts.min()} to {counts.max()} rows"
         raise InputError(place, "rows", found, "the same log10 x for every mass", "complete the table")
+    if len(masses) < 2:
+        found = f"one, {masses[0] / _GEV_PER_TEV:g} TeV"
+        raise InputError(place, "masses", found, "two or more, between which spectra are taken", "give a larger table")
     grid = torch.as_tensor(rows.reshape(len(masses), width, -1), dtype=torch.float64)
     mass, log10_x = torch.as_tensor(masses / _GEV_PER_TEV), grid[0, :, 1].contiguous()
     return {name: TableChannel(mass, log10_x, grid[:, :, 2 + known.index(name)], place) for name in wanted}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from skysift.config import load_slice
+from skysift.errors import InputError
 from skysift.instruments.ctao.curves import ResponseCurves, make_curves
 from skysift.instruments.ctao.discrete import Window
 from skysift.instruments.ctao.event_observation import EventObservation, ResponseFile, write_event_observation
@@ -102,6 +103,9 @@ def _lights(sources: dict[str, EventComponent], true: Axes, seen: Axes, find: Fi
             lights[name] = make_share(component, true, seen.grid, find, {})
         else:
             lights[name] = make_light(component, true, seen.grid, find)
+        if not lights[name].shines_on(true.grid):
+            found, wanted = f"{component.sky} sends no light into the field", "a source that the field sees"
+            raise InputError(find.place, f"components.{name}", found, wanted, "move the field, or leave it out")
     return lights
 
 
