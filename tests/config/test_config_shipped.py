@@ -64,9 +64,12 @@ def test_the_standard_calibration_has_every_engine_and_needs_no_files(shipped):
     maps, events = shipped("calibrate/fermi"), shipped("calibrate/events")
     assert maps.observation.data == "synthetic"
     last = {fit.sequence[-1].name for fit in maps.fits.values()}
-    assert last == {"hmc", "grid", "svi"}
-    assert {guide for fit in maps.fits.values() for guide in fit.guides} >= {"mvn", "flow"}
-    assert {fit.sequence[-1].name for fit in events.fits.values()} == {"laplace", "nested"}
+    assert last == {"hmc", "grid", "laplace", "nuts", "svi"}
+    assert {guide for fit in maps.fits.values() for guide in fit.guides} == {"mvn", "flow", "iaf", "conditional_iaf"}
+    ends = [fit.sequence[-1] for fit in events.fits.values()]
+    assert {step.name for step in ends} == {"laplace", "nested", "hmc"}
+    assert {step.settings.library for step in ends if step.name == "nested"} == {"dynesty", "nautilus"}
+    assert {events.model_of(name).likelihood for name in events.fits} == {"mixture", "extended"}
     for analysis in (maps, events):
         assert analysis.calibrate.simulations == 1000
         assert analysis.calibrated_fits() == list(analysis.fits)

@@ -132,3 +132,12 @@ def test_the_fit_slice_of_an_analysis_is_that_of_its_file(slices, tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(yaml_text(resolve(DATA)))
     assert yaml_text(load([path]).slices()["fit-mvn"]) == yaml_text(slices["fit-mvn"])
+
+
+def test_a_fit_that_takes_longer_is_calibrated_on_fewer_truths():
+    more = {"simulations": 30, "per_job": 10, "fewer": {"mvn": 15}}
+    slices = resolve(copy.deepcopy(DATA) | {"calibrate": more}).slices()
+    found = {name: slices[f"calibrate-{name}"]["calibrate"]["simulations"] for name in ("mvn", "best")}
+    assert found == {"mvn": 15, "best": 30}
+    with pytest.raises(InputError, match="nvm"):
+        resolve(copy.deepcopy(DATA) | {"calibrate": more | {"fewer": {"nvm": 15}}})

@@ -51,7 +51,7 @@ def expected_jobs(analysis):
         "simulate": len(data - {"observed"}),
         "fit": pairs,
         "diagnose": pairs,
-        "calibrate": len(analysis.calibrated_fits()) * (analysis.calibrate.batches if analysis.calibrate else 0),
+        "calibrate": sum(analysis.calibrate.of(fit).batches for fit in analysis.calibrated_fits()),
         "tables": 1,
         "report": 1,
     }

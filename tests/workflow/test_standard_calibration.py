@@ -28,7 +28,7 @@ def calibrate(checkout, fits):
     checkout.use_real_steps()
     others = [name for name in load([checkout.folder / CONFIGURATION]).fits if name not in fits]
     fewer = checkout.folder / "fewer.yaml"
-    fewer.write_text("fits: {" + ", ".join(f"{name}: null" for name in others) + "}\n")
+    fewer.write_text("fits: {" + ", ".join(f"{name}: null" for name in others) + "}\ncalibrate: {fewer: null}\n")
     words = command_of_make()
     place = words.index(CONFIGURATION)
     done = checkout.snakemake(*words[: place + 1], str(fewer), *words[place + 1 :])

@@ -21,7 +21,7 @@ rule calibrate:
     params:
         code=code_digest(f"{KIND}calibrate"),
         response=lambda wildcards, input: [f"--response {path}" for path in input.get("response", [])],
-        batch=lambda wildcards: f"{int(wildcards.batch)}/{analysis.calibrate.batches}",
+        batch=lambda wildcards: f"{int(wildcards.batch)}/{analysis.calibrate.of(wildcards.fit).batches}",
     shell:
         "skysift calibrate --config {input.config} --observation {input.observation} --batch {params.batch}"
         " {params.response} --threads {threads} --out {output} > {log} 2>&1"

@@ -49,8 +49,8 @@ def posteriors(wildcards):
 
 def trials(wildcards):
     """Every batch of simulations of the calibration, where there is one."""
-    batches = analysis.calibrate.batches if analysis.calibrate else 0
-    return [f"{RUN}/calibration/{fit}/{k:03d}.h5" for fit in CALIBRATED for k in range(batches)]
+    batches = {fit: analysis.calibrate.of(fit).batches for fit in CALIBRATED}
+    return [f"{RUN}/calibration/{fit}/{k:03d}.h5" for fit in CALIBRATED for k in range(batches[fit])]
 
 
 wildcard_constraints:

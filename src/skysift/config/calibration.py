@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import model_validator
 
 from skysift.config.scalars import Name, PositiveInteger
-from skysift.config.section import Section, key
+from skysift.config.section import Section, key, without_nulls
 
 __all__ = ["Calibration"]
 
@@ -21,6 +21,7 @@ class Calibration(Section):
     per_job : truths of one job
     draws : posterior draws kept of each
     fits : names of fits, None for all that are posteriors
+    fewer : truths of the fits that take longer than others
     """
 
     shorthands: ClassVar[tuple[dict[str, Any], ...]] = ({"type": "integer", "minimum": 1},)
@@ -34,10 +35,20 @@ class Calibration(Section):
         None, "fits to calibrate", example=["mvn"], min_length=1, says="all but published recipes"
     )
 
+    fewer: dict[Name, PositiveInteger] = key(
+        None, "truths of fits that take longer than others", example={"nuts": 200}, default_factory=dict
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _expand(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        return {"simulations": data} if isinstance(data, int) and not isinstance(data, bool) else data
+        plain = isinstance(data, int) and not isinstance(data, bool)
+        return {"simulations": data} if plain else without_nulls(data)
+
+    def of(self, fit: str) -> Calibration:
+        """Return what holds for one fit."""
+        simulations = min(self.simulations, self.fewer.get(fit, self.simulations))
+        return self.model_copy(update={"simulations": simulations, "fits": None, "fewer": {}})
 
     @property
     def batches(self) -> int:

@@ -22,6 +22,9 @@ def check_calibration(analysis: Run, fits: dict[str, Any]) -> Iterator[Problem]:
     """
     if analysis.calibrate is None:
         return
+    for name in analysis.calibrate.fewer:
+        if name not in fits:
+            yield Problem(("calibrate", "fewer"), repr(name), "a name in fits", nearest(name, fits))
     place = ("calibrate", "fits")
     for name in analysis.calibrate.fits or []:
         if name not in fits:

@@ -198,7 +198,7 @@ def make_slices(analysis: EventAnalysis) -> dict[str, Section]:
     for name in analysis.calibrated_fits() if analysis.calibrate else []:
         slices[f"calibrate-{name}"] = EventCalibrateSlice.model_construct(
             **dict(slices[f"fit-{name}"]),
-            calibrate=analysis.calibrate,  # type: ignore[arg-type]  # there is one
+            calibrate=analysis.calibrate.of(name),  # type: ignore[union-attr]  # there is one
             events=_typical_events(analysis, name),
         )
     models = {name: analysis.model_of(name) for name in analysis.fits}
