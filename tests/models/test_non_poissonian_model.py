@@ -39,6 +39,8 @@ def population(name="sources", breaks=1, norm="norm", **choices):
         name,
         torch.as_tensor(density()[:, None] * places.shares),
         torch.as_tensor(seen),
+        torch.as_tensor(density()),
+        7e10,
         torch.as_tensor(places.log_ratios),
         f"{name}_norm",
         slopes,

@@ -13,6 +13,7 @@ from skysift.plots.modulation import Modulation, plot_modulation_by_pixel, plot_
 from skysift.plots.posteriors import FitDraws, Quantity, plot_corner, plot_posteriors
 from skysift.plots.predictive import PredictiveChecks, plot_predictive
 from skysift.plots.replicates import FitSummary, ReplicateIntervals, plot_calibration, plot_replicates
+from skysift.plots.source_counts import SourceCounts, plot_source_counts
 from skysift.plots.style import COLOURS, assign_colours, new_figure, save_figure, use_style
 from skysift.plots.traces import plot_traces
 
@@ -152,3 +153,14 @@ def test_files_are_whole_and_the_same_twice(tmp_path):
 def test_colours_are_distinct_and_stable():
     assert len(set(COLOURS)) == len(COLOURS)
     assert assign_colours(["a", "b"]) == assign_colours(iter(["a", "b"]))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_source_counts_hold_their_bands(known):
+    flux = np.geomspace(1e-12, 1e-9, 30)
+    bands = np.exp(0.3 * np.arange(-2, 3))[:, None] * 1e-11 * np.ones(30)
+    truth = np.stack([bands[2], bands[2] / flux]) if known else None
+    figure, table = plot_source_counts(SourceCounts(flux, bands, bands / flux, 1e-11, 5e-10, truth), COLOURS[0])
+    assert table["density_q50"].tolist() == bands[2].tolist()
+    assert ("density_truth" in table) is known
+    assert "deg⁻²" in texts(figure)

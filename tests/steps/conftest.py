@@ -103,7 +103,7 @@ def fabricate_posterior(fit, data, random, *, widened=False):
     )
 
 
-def fabricate_maps(settings, observation, counts, fitted, role):
+def fabricate_maps(settings, observation, counts, fitted, role, *_):
     """Stand in for the model: true components with a little scatter, the absorber taking the rest."""
     random = np.random.default_rng(3)
     components = settings.model.components

@@ -241,9 +241,7 @@ def _check_guides(analysis: Analysis, name: str, model: Model) -> Problems:
 
 
 def _is_free(component: Component) -> bool:
-    sources = component.population
-    own = [] if sources is None else [*sources.slopes, *sources.breaks]
-    return bool(component.modulate) or any(not prior.is_fixed for prior in (component.norm, *own))
+    return bool(component.modulate or component.free) or not component.norm.is_fixed
 
 
 def _check_engines(analysis: Analysis, name: str, model: Model) -> Problems:

@@ -35,7 +35,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "observe": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
     "simulate": (*_BASE, "streams.py", "geometry", "sky", "instruments", "steps/observations.py"),
     "fit": (*_BASE, *_MODEL, *_RECIPE, "steps/checkpoints.py", "steps/device.py"),
-    "diagnose": (*_BASE, *_MODEL, *_RECIPE, "diagnostics"),
+    "diagnose": (*_BASE, *_MODEL, *_RECIPE, "diagnostics", "steps/diagnose_sources.py"),
     "calibrate": (
         *_BASE,
         *_MODEL,

@@ -46,6 +46,11 @@ class Component(Section):
         says="smooth emission",
     )
 
+    @property
+    def free(self) -> dict[str, Prior]:
+        """Priors of a population's own numbers that are fitted, by the end of the parameter's name."""
+        return {} if self.population is None else self.population.free
+
     @model_validator(mode="before")
     @classmethod
     def _drop_nulls(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the file holds

@@ -59,6 +59,17 @@ class Population(Section):
         example="density",
     )
 
+    @property
+    def free(self) -> dict[str, Prior]:
+        """Priors of slopes and breaks that are fitted, ``slope_1``, ..., ``break_1``, ..."""
+        listed = {"slope": self.slopes, "break": self.breaks}
+        return {
+            f"{name}_{k}": prior
+            for name, priors in listed.items()
+            for k, prior in enumerate(priors, start=1)
+            if not prior.is_fixed
+        }
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_lengths(len(self.slopes), len(self.breaks))

@@ -14,6 +14,7 @@ from skysift.diagnostics.predictive import (
     measure_deviance,
     predictive_p_value,
     randomise_pit,
+    rank_in_replicas,
 )
 from skysift.diagnostics.ranks import measure_uniformity
 from skysift.diagnostics.residuals import Autocorrelation, bin_pairs, compare_autocorrelation, measure_significance
@@ -44,7 +45,12 @@ class Comparison:
 
 
 def compare_prediction(
-    counts: NDArray[np.int64], draws: Map, directions: Map, pixel_area_sr: float, random: np.random.Generator
+    counts: NDArray[np.int64],
+    draws: Map,
+    directions: Map,
+    pixel_area_sr: float,
+    random: np.random.Generator,
+    replicas: NDArray[np.int64] | None = None,
 ) -> Comparison:
     """Compare counts with posterior draws of their mean.
 
@@ -55,6 +61,7 @@ def compare_prediction(
     directions : (pixel, 3), unit vectors
     pixel_area_sr : sr
     random : of replicas and of the randomised PIT
+    replicas : (draw, energy pixel), one data set per draw where photons are not Poisson; drawn here when None
 
     Returns
     -------
@@ -62,8 +69,10 @@ def compare_prediction(
     """
     flat = counts.ravel()
     mean = draws.mean(axis=0)
-    replicas = draw_replicas(draws, random)
-    pit = randomise_pit(flat, draws, random)
+    if replicas is None:
+        replicas, pit = draw_replicas(draws, random), randomise_pit(flat, draws, random)
+    else:
+        pit = rank_in_replicas(flat, replicas, random)
     structure = _measure_structure(counts, draws, replicas, directions, pixel_area_sr)
     p_values = _measure_p_values(flat, draws, replicas)
     p_values |= {"autocorrelation": structure.p_value, "pit": float(measure_uniformity(pit[:, None])[0])}

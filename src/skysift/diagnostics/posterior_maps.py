@@ -19,13 +19,16 @@ class PosteriorMaps:
     """Draws and means collected over batches of posterior draws.
 
     ``expected`` (draw, energy pixel); ``components``: mean counts (energy pixel) by name; ``ratios``: counts over
-    template counts at unit norm, summed over energy, (draw, pixel) by name.
+    template counts at unit norm, summed over energy, (draw, pixel) by name; ``replicas`` (draw, energy pixel) of data
+    that are not Poisson; ``log_likelihood`` (energy pixel,), summed over draws.
     """
 
     expected: list[Map] = field(default_factory=list)
     sums: dict[str, Map] = field(default_factory=dict)
     ratio_draws: dict[str, list[Map]] = field(default_factory=dict)
     count: int = 0
+    replicas: list[NDArray[np.int64]] = field(default_factory=list)
+    log_likelihood: float | Map = 0.0
 
     @property
     def draws(self) -> Map:

@@ -15,6 +15,7 @@ __all__ = [
     "measure_deviance",
     "predictive_p_value",
     "randomise_pit",
+    "rank_in_replicas",
 ]
 
 
@@ -60,6 +61,26 @@ def randomise_pit(
         total_at += np.exp(special.xlogy(counts, mean) - log_factorial - mean)
     uniform = random.random(counts.shape)
     return np.asarray((total_below + uniform * total_at) / expected.shape[0], dtype=np.float64)
+
+
+def rank_in_replicas(
+    counts: NDArray[np.int64], replicas: NDArray[np.int64], random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Compute the randomised probability integral transform of counts from replicas alone, whatever their law.
+
+    Parameters
+    ----------
+    counts : (data,), photons
+    replicas : (draw, data), photons, one data set per posterior draw
+    random : breaks ties, and spreads ranks over (0, 1)
+
+    Returns
+    -------
+    (data,), uniform on (0, 1) when the model is right
+    """
+    below, ties = (replicas < counts).sum(axis=0), (replicas == counts).sum(axis=0)
+    rank = below + random.integers(0, ties + 1)
+    return np.asarray((rank + random.random(counts.shape)) / (len(replicas) + 1), dtype=np.float64)
 
 
 def measure_deviance(counts: NDArray[np.int64], expected: NDArray[np.float64]) -> NDArray[np.float64]:

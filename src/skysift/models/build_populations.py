@@ -97,6 +97,8 @@ def make_population(
         name,
         torch.as_tensor(density[:, None] * places.shares),
         torch.as_tensor(seen),
+        torch.as_tensor(density),
+        units.mean_cm2_s,
         torch.as_tensor(places.log_ratios),
         norm,
         slopes,

@@ -95,6 +95,12 @@ class NonPoissonianModel(TemplateModel):
         """Return expected counts, (B, P)."""
         return super().expected(values) + sum(item.expected(values) for item in self.populations)
 
+    def log_likelihood_map(self, values: Values) -> Tensor:
+        """Return the log probability of each pixel's counts, (B, P)."""
+        with torch.no_grad():
+            means, totals = self._coefficients(values)
+            return non_poissonian_log_likelihood(self._pixels, super().expected(values), means, totals)
+
     def component_counts(self, values: Values) -> dict[str, Tensor]:
         """Return expected counts by component and population, each (B, P)."""
         return super().component_counts(values) | {item.name: item.expected(values) for item in self.populations}

@@ -98,6 +98,8 @@ class Population:
     name : name in the configuration
     weights : (P, R), source density times the shares of exposure nodes
     seen : (P,), mean counts per photon of all sources per unit density
+    density : (P,), source density
+    mean_cm2_s : mean exposure, at which dN/dS is stated in counts
     log_ratios : (R,), ln of each node's exposure over the mean
     norm : a number or the name of a parameter
     slopes : n_1 first
@@ -111,6 +113,8 @@ class Population:
     name: str
     weights: Tensor
     seen: Tensor
+    density: Tensor
+    mean_cm2_s: float
     log_ratios: Tensor
     norm: Number
     slopes: tuple[Number, ...]
@@ -157,4 +161,4 @@ class Population:
 
     def take(self, index: Tensor) -> Population:
         """Return the population in some pixels only."""
-        return replace(self, weights=self.weights[index], seen=self.seen[index])
+        return replace(self, weights=self.weights[index], seen=self.seen[index], density=self.density[index])

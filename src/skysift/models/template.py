@@ -140,6 +140,11 @@ class TemplateModel:
         """Return Poisson counts, (B, E P)."""
         return torch.poisson(self.expected(values), generator=generator)
 
+    def log_likelihood_map(self, values: Values) -> Tensor:
+        """Return the log probability of each datum, (B, E P)."""
+        counts, mean = self.counts.flatten(), self.expected(values)
+        return torch.xlogy(counts, mean.clamp_min(1e-300)) - mean - torch.lgamma(counts + 1.0)
+
     def information(self, values: Values) -> Tensor:
         """Return Fisher weights 1 / mu, (B, E P)."""
         return poisson_curvature(self.counts.flatten(), self.expected(values), observed=False)

@@ -18,10 +18,11 @@ from skysift.errors import InputError
 from skysift.geometry.healpix import pixel_vectors
 from skysift.instruments.fermi import Counts, Observation, read_counts, read_observation
 from skysift.models import build
+from skysift.steps.diagnose_sources import SourceDraws
 from skysift.steps.recipe import recipe_model
 from skysift.storage.hdf5 import Dataset, check_writable, collect, write
 from skysift.storage.posterior import Posterior, read_posterior
-from skysift.streams import numpy_stream
+from skysift.streams import numpy_stream, torch_stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,10 +58,12 @@ def run(config: Path, observation: Path, data: Path, posterior: Path, out: Path)
     looked_at, counts, fitted = read_observation(observation), read_counts(data), read_posterior(posterior)
     _check_belonging(posterior, fitted, settings, counts)
     role = _find_absorber(settings, looked_at, counts)
-    maps = _evaluate(settings, looked_at, counts, fitted, role)
+    sources = SourceDraws(looked_at, float(_inside(looked_at, counts.counts).max()))
+    maps = _evaluate(settings, looked_at, counts, fitted, role, sources)
     random = numpy_stream(settings.seed, "diagnose", settings.name, counts.name)
     datasets, attributes = _compare(looked_at, counts, maps, random)
     scores = _add_modulation(datasets, settings, looked_at, counts, maps, role)
+    datasets |= sources.datasets(counts)
     attributes |= {"fit": settings.name, "data": counts.name, "ratio": scores}
     attributes |= {"absorber": role, "absorber_group": _find_group(settings, counts, role)}
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, posterior])
@@ -99,7 +102,7 @@ def _inside(observation: Observation, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _evaluate(
-    settings: FitSlice, observation: Observation, counts: Counts, fitted: Posterior, role: str
+    settings: FitSlice, observation: Observation, counts: Counts, fitted: Posterior, role: str, sources: SourceDraws
 ) -> PosteriorMaps:
     """Evaluate the model at evenly spaced posterior draws."""
     make = build if settings.recipe is None else recipe_model
@@ -112,6 +115,11 @@ def _evaluate(
     for member, values in _batches(model, fitted):
         made = {name: part.detach().cpu().numpy() for name, part in member.component_counts(values).items()}
         gather_maps(maps, made, templates, groups)
+        maps.log_likelihood = maps.log_likelihood + member.log_likelihood_map(values).sum(0).cpu().numpy()
+        sources.add(member, values)
+        if getattr(member, "populations", ()):
+            drawn = member.simulate(values, torch_stream(settings.seed, "diagnose", counts.name, str(maps.count)))
+            maps.replicas.append(drawn.cpu().numpy().astype(np.int64))
     return maps
 
 
@@ -162,7 +170,9 @@ def _compare(
     """Return what the comparison of data and prediction leaves in the file."""
     pixels, seen = observation.pixels[observation.region], _inside(observation, counts.counts)
     directions = pixel_vectors(observation.nside, pixels)
-    made = compare_prediction(seen, maps.draws, directions, observation.pixel_area_sr, random)
+    replicas = np.concatenate(maps.replicas) if maps.replicas else None
+    made = compare_prediction(seen, maps.draws, directions, observation.pixel_area_sr, random, replicas)
+    probability = (np.zeros(seen.size) + maps.log_likelihood).reshape(seen.shape) / maps.count
     pixel_deg = float(np.degrees(np.sqrt(observation.pixel_area_sr)))
     smoother = make_smoother(directions, max(SMOOTHING_DEG, 1.2 * pixel_deg))
     planes = ("energy", "pixel")
@@ -173,6 +183,7 @@ def _compare(
         "expected_sd": Dataset(made.sd, "counts", "posterior sd of the mean", planes),
         "residual_sigma": Dataset(made.sigma, "", "(counts - expected) / sqrt(expected)", planes),
         "deviance": Dataset(made.deviance, "", "Poisson deviance at the posterior mean", planes),
+        "log_likelihood": Dataset(probability, "", "log probability of the counts, mean over the posterior", planes),
         "pit": Dataset(made.pit, "", "randomised probability integral transform", planes),
         "histogram/counts": Dataset(made.histogram.counts, "", "fewest photons of each bin", ("photons",)),
         "histogram/observed": Dataset(made.histogram.observed, "", "pixels", ("photons",)),

@@ -215,11 +215,9 @@ def find_prior(settings: AnyReportSlice, fit: str, parameter: str) -> PriorDensi
         return _density_of(components[component].norm)
     if isinstance(settings, EventReportSlice):
         return _event_prior(settings, fit, parameter)
-    found = re.fullmatch(r"(.+)_(slope|break)_(\d+)", parameter)
-    if found is not None:
-        sources = getattr(components.get(found[1]), "population", None)
-        priors = [] if sources is None else sources.slopes if found[2] == "slope" else sources.breaks
-        return _density_of(priors[int(found[3]) - 1]) if int(found[3]) <= len(priors) else None
+    own = {f"{name}_{free}": prior for name, part in components.items() for free, prior in part.free.items()}
+    if isinstance(prior := own.get(parameter), Prior):
+        return _density_of(prior)
     found = re.fullmatch(r"(.+)_(lengthscale|variance)(?:_(\d+))?", parameter)
     if found is None or found[1] not in components:
         return None

@@ -12,6 +12,7 @@ from skysift.diagnostics.bands import make_ecdf_band
 from skysift.plots.maps import FitMaps, plot_fit_maps, plot_signal_maps
 from skysift.plots.modulation import Modulation, plot_modulation_by_pixel, plot_modulation_maps
 from skysift.plots.predictive import PredictiveChecks, plot_predictive
+from skysift.plots.source_counts import SourceCounts, plot_source_counts
 from skysift.steps.gather import FitRecord
 from skysift.steps.report_events import plan_event_fit
 from skysift.steps.report_pictures import Picture, Run
@@ -62,6 +63,11 @@ def plan_fit(run: Run, record: FitRecord) -> Iterator[Plan]:
             Picture(f"pixels-{component}-{ending}", section, f"{title}, by pixel{note}", f"{title} {words}, by pixel."),
             partial(plot_modulation_by_pixel, modulation),
         )
+    for component in dict.fromkeys(name.split("/")[1] for name in file.datasets if name.startswith("source_counts/")):
+        title = f"Source counts of {component}: median, 68 and 95 %"
+        alt = f"F^2 dN/dF and the number of sources above F of {component} {words}, with bands and truth where known."
+        draw = partial(plot_source_counts, _source_counts(file, component), run.colours[record.fit])
+        yield Picture(f"sources-{component}-{ending}", section, f"{title}{note}", alt), draw
     yield (
         Picture(f"checks-{ending}", section, f"Predictive checks{note}", f"Counts histogram, PIT, residuals {words}."),
         lambda: plot_predictive(_checks(file)),
@@ -86,6 +92,20 @@ def _modulation(file: File, component: str) -> Modulation:
     head = f"modulation/{component}"
     truth = file[f"{head}/truth"] if f"{head}/truth" in file.datasets else None
     return Modulation(component, int(file.attributes["nside"]), file["pixel"], file[f"{head}/quantiles"], truth)
+
+
+def _source_counts(file: File, component: str) -> SourceCounts:
+    head = f"source_counts/{component}"
+    about = file.datasets[f"{head}/flux"].attributes
+    truth = [file[f"{head}/true_{kind}"] for kind in ("density", "number") if f"{head}/true_{kind}" in file.datasets]
+    return SourceCounts(
+        file[f"{head}/flux"],
+        file[f"{head}/density"],
+        file[f"{head}/number"],
+        float(about["one_photon"]),
+        float(about["brightest"]),
+        np.stack(truth) if truth else None,
+    )
 
 
 def _checks(file: File) -> PredictiveChecks:
