@@ -234,6 +234,31 @@ FAULTS = {
             "kind": "annihilation", "mass": "1 TeV", "branching": {"line": 0.5, "bergstrom": 0.6}}}},
         "model.components.x.spectrum", "a sum of 1.1",
     ),
+    "channels twice": (
+        {"model__components__x": {**DARK, "spectrum": {
+            "kind": "annihilation", "mass": "1 TeV", "branching": {"channels": ["line", "line"]}}}},
+        "model.components.x.spectrum.branching", "each channel once",
+    ),
+    "shares that are free and stated": (
+        {"model__components__x": {**DARK, "spectrum": {
+            "kind": "annihilation", "mass": "1 TeV", "branching": {"dirichlet": 1}}}},
+        "model.components.x.spectrum.branching", "channels whose shares are free",
+    ),
+    "a share too few": (
+        {"model__components__x": {**DARK, "spectrum": {
+            "kind": "annihilation", "mass": "1 TeV", "branching": {"channels": ["line", "bergstrom"]}}},
+         "simulate__parameters": {"x_branching": [0.4]}},
+        "simulate.parameters.x_branching", "2 shares >= 0",
+    ),
+    "an index of two": (
+        {"simulate__parameters": {"diffuse_index": [2.1, 2.2]}}, "simulate.parameters.diffuse_index", "one number",
+    ),
+    "grid over shares": (
+        {"model__components__x": {**DARK, "spectrum": {
+            "kind": "annihilation", "mass": "1 TeV", "branching": {"channels": ["line", "bergstrom"]}}},
+         "fits__x": [{"grid": {"parameter": "x_branching"}}]},
+        "fits.x[0].grid.parameter", "a single number",
+    ),
     "channels of a power law": (
         {"model__components__source__spectrum": {"index": 2, "branching": {"line": 1}}},
         "model.components.source.spectrum", "branching",

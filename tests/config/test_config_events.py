@@ -138,8 +138,11 @@ def test_fits_choose_their_data_by_set_or_pattern():
          "model__components__halo": {"sky": "dark_matter", "profile": {"local_density": {"lognormal": [0.4, 0.1]}},
                                      "spectrum": {"kind": "annihilation", "mass": "1 TeV", "self_conjugate": False,
                                                   "branching": {"line": 0.5, "bergstrom": 0.5}}}},
+        {"model__components__halo": {"sky": "dark_matter", "spectrum": {
+            "kind": "decay", "mass": "1 TeV", "branching": {"channels": ["line", "bergstrom"], "dirichlet": 0.5}}},
+         "simulate": {"events": {"halo": 10}, "parameters": {"halo_branching": [0.25, 0.75]}}},
     ],
-    ids=["plain", "sets", "tree", "observed", "modulated", "options"],
+    ids=["plain", "sets", "tree", "observed", "modulated", "options", "shares"],
 )  # fmt: skip
 def test_what_is_written_reads_back_the_same(tmp_path, changes):
     analysis = resolve(changed(**changes))

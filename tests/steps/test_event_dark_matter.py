@@ -107,3 +107,30 @@ def test_tables_and_answers_say_them_with_their_unit(run, posteriors, tmp_path):
     (told,) = norm_rows(settings, gather_fits(run.folder, settings), ["halo_sigma_v"])
     assert told["unit"] == "cm3 s-1"
     assert "e-26" in told["cells"][0]["value"]
+
+
+def test_free_shares_of_channels_are_found(tmp_path, repository):
+    """Half a line, half a continuum: the shares have a truth, names, and a posterior about it."""
+    spectrum = {"kind": "annihilation", "mass": "3 TeV", "branching": {"channels": ["bergstrom", "line"]}}
+    mixed = {"sky": "dark_matter", "spectrum": spectrum}
+    own = SmallEventRun(
+        tmp_path, repository, fits={"quick": ["laplace"], "reference": None}, calibrate=None,
+        model={"components": {"diffuse": None, "catalogue": None, "halo": mixed}},
+        simulate={"events": {"halo": 3000, "background": 300, "diffuse": None, "catalogue": None},
+                  "parameters": {"halo_branching": [0.6, 0.4]}},
+    )  # fmt: skip
+    out = own.folder / "fits" / "quick" / "simulated-000.nc"
+    out.parent.mkdir(parents=True)
+    fit.run(**vars(own.arguments("quick")), out=out)
+    posterior = read_posterior(out)
+    shares = posterior.variables["halo_branching"]
+    assert shares.dims == ("halo_branching_channel",)
+    assert posterior.coordinates["halo_branching_channel"].tolist() == ["bergstrom", "line"]
+    np.testing.assert_allclose(shares.truth, [0.6, 0.4])
+    found = posterior.flat("halo_branching")
+    np.testing.assert_allclose(found.sum(1), 1.0, rtol=1e-12)
+    assert 0 < found[:, 1].std() < 0.1
+    assert abs(found[:, 1].mean() - 0.4) < 5 * found[:, 1].std()
+    tables.run(own.slice("report"), own.folder, tmp_path / "tables")
+    rows = {row["parameter"]: row for row in read_table(tmp_path / "tables" / "posterior.csv")}
+    assert float(rows["halo_branching[1]"]["truth"]) == 0.4

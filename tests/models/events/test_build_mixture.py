@@ -28,6 +28,9 @@ STEEP = {**DARK, "profile": {"kind": "gnfw", "gamma": {"uniform": [0.6, 1.4]}}}
 HALO = {**DARK, "profile": {"kind": "gnfw", "gamma": {"uniform": [0.6, 1.4]}, "beta": {"uniform": [2.5, 3.5]},
                             "r_s": {"uniform": [15, 30]}}}  # fmt: skip
 NEAR = {**DARK, "profile": {"kind": "nfw", "local_density": {"normal": [0.39, 0.05], "min": 0.1}}}
+MIXED = {"sky": "dark_matter", "spectrum": {
+    "kind": "annihilation", "mass": {"uniform": ["2 TeV", "4 TeV"]}, "branching": {"channels": ["bergstrom", "line"]},
+}}  # fmt: skip
 CLOUD = {
     "sky": "synthetic_diffuse",
     "modulate": {"lengthscale": "1 deg", "variance": 0.3, "inducing": {"spacing": 0.6}},
@@ -110,6 +113,7 @@ MODELS = {
     "moving": {"halo": HALO, "star": STAR},
     "moving, at nodes": {"halo": STEEP, "star": STAR},
     "local density, at nodes": {"halo": NEAR, "star": STAR},
+    "free channels": {"halo": MIXED, "star": STAR},
     "field": {"cloud": CLOUD, "star": STAR},
 }
 NORMS = {"star": {"uniform": [0, 5]}, "gas": {"lognormal": [1, 0.5]}, "background": 0.7, "halo": {"uniform": [0, 9]},

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from skysift.config.calibration_checks import check_calibration
+from skysift.config.events.branching import Branching
 from skysift.config.events.components import CATALOGUES
 from skysift.config.problems import Problem
 from skysift.config.run import OBSERVED
@@ -137,7 +138,12 @@ def _check_sources(path: KeyPath, model: EventModel) -> Problems:
 
 def parameter_names(model: EventModel) -> list[str]:
     """Return the names of the single numbers that a model fits."""
-    names = [f"{name}_{free}" for name, component in model.components.items() for free in component.free]
+    names = [
+        f"{name}_{free}"
+        for name, component in model.components.items()
+        for free, prior in component.free.items()
+        if not isinstance(prior, Branching)
+    ]
     if model.likelihood == "extended":
         names += [f"{name}_norm" for name, part in model.components.items() if part.norm and not part.norm.is_fixed]
     return names
@@ -197,7 +203,15 @@ def _check_truth(analysis: EventAnalysis, path: KeyPath, chosen: EventSet) -> Pr
             remedy = nearest(parameter, free) if free else "leave parameters out: no source has a free parameter"
             yield Problem(below, repr(parameter), "a free parameter of a component", remedy)
             continue
-        low, high = free[parameter].support
+        prior = free[parameter]
+        if isinstance(prior, Branching) or isinstance(value, list):
+            count = len(prior.names) if isinstance(prior, Branching) else 0
+            shares = value if isinstance(value, list) else [value]
+            if len(shares) != count or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+                wanted = f"{count} shares >= 0 that sum to 1" if count else "one number"
+                yield Problem(below, str(value), wanted, "correct the truth")
+            continue
+        low, high = prior.support
         if not low <= value <= high:
             yield Problem(
                 below, f"{value:g}, outside the prior", f"a value between {low:g} and {high:g}", "widen the prior"

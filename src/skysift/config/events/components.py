@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from skysift.config.events.diffuse import PER_SR, Patch
-from skysift.config.events.spectra import EnergyPrior, Profile, Spectrum
+from skysift.config.events.spectra import Profile, SourcePrior, Spectrum
 from skysift.config.faults import fault
 from skysift.config.modulation import Modulations
 from skysift.config.priors import Prior
@@ -212,12 +212,12 @@ class EventComponent(Section):
             )
 
     @property
-    def free(self) -> dict[str, Prior | EnergyPrior]:
+    def free(self) -> dict[str, SourcePrior]:
         """Parameters of the source that are fitted, by name."""
         return {name: prior for name, prior in self.priors.items() if name not in self.share}
 
     @property
-    def priors(self) -> dict[str, Prior | EnergyPrior]:
+    def priors(self) -> dict[str, SourcePrior]:
         """Priors that the spectrum and the profile state, by name of the parameter."""
         spectrum = self.spectrum.priors if self.spectrum is not None else {}
         return spectrum | (self.profile.priors if self.profile is not None else {})

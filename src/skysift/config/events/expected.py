@@ -42,7 +42,8 @@ def estimate_events(observation: EventObservation, components: dict[str, EventCo
         if component.instrument == "background":
             rate += norms[name] * _background(low) * min(field_deg2, _WIDEST_DEG2)
         elif component.sky is not None:
-            index = drawn.parameters.get(f"{name}_index")
+            stated = drawn.parameters.get(f"{name}_index")
+            index = stated if isinstance(stated, float) else None
             rate += norms[name] * _photons(*_spectrum(component, index, field_deg2), _BELOW * low, high)
     return max(1, math.ceil(rate * seconds))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from skysift.config.faults import fault
-from skysift.config.forms import MAPPING, NUMBER, TEXT, by_form
+from skysift.config.forms import LIST, MAPPING, NUMBER, TEXT, by_form
 from skysift.config.scalars import Name, PositiveReal, Real
 from skysift.config.section import REQUIRED, key
 from skysift.config.sets import BaseSet, BaseSimulation
@@ -48,9 +48,16 @@ class EventSet(BaseSet):
         example={"background": 0.5, "diffuse": 0.5},
         default_factory=dict,
     )
-    parameters: dict[str, Real] = key(
+    parameters: dict[
+        str,
+        Annotated[
+            Annotated[Real, NUMBER] | Annotated[list[Real], LIST],
+            by_form("a number, or the shares of channels", "write for example dark_matter_mass: 2"),
+        ],
+    ] = key(
         None,
-        "true values of the free parameters of sources, `<component>_<name>`, in TeV or kpc",
+        "true values of the free parameters of sources, `<component>_<name>`, in TeV or kpc; shares of channels are a "
+        "list",
         example={"dark_matter_mass": 2.0},
         default_factory=dict,
         says="the middle of each prior",

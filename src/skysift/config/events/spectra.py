@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from skysift.config.events.branching import Branching
 from skysift.config.faults import fault
 from skysift.config.priors import Prior, expand_bare
 from skysift.config.quantities import EnergyTeV, FluxDensity, Kiloparsec, format_density
-from skysift.config.scalars import Name, PositiveReal, Real
+from skysift.config.scalars import Name, Real
 from skysift.config.section import Section, key
 
-__all__ = ["EnergyPrior", "Profile", "Spectrum"]
+__all__ = ["EnergyPrior", "Profile", "SourcePrior", "Spectrum"]
 
 _FAMILIES = ("fixed", "uniform", "loguniform", "lognormal")
 
@@ -89,6 +90,9 @@ class EnergyPrior(Section):
         return (0.0, math.inf) if self.kind == "lognormal" else (self.numbers[0], self.numbers[-1])
 
 
+#: Prior of a parameter of a source.
+SourcePrior = Prior | EnergyPrior | Branching
+
 _NEEDS = {
     "power_law": ("index",),
     "broken_power_law": ("index", "index_2", "break"),
@@ -114,7 +118,7 @@ class Spectrum(Section):
     index, index_2, curvature : `Prior`
     break_energy, cutoff, mass : `EnergyPrior`
     channel : ``bergstrom``, ``line``, or a column of the table ``file``
-    branching : channel to its share of annihilations or decays, in place of one channel
+    branching : `Branching` of several channels, in place of one channel
     self_conjugate : whether dark matter is its own antiparticle
     file : table of a spectrum or of channel spectra
     """
@@ -142,9 +146,10 @@ class Spectrum(Section):
     channel: Name | None = key(
         None, "`bergstrom` or `line` (analytic), or a channel of the table `file`", example="bergstrom"
     )
-    branching: dict[Name, PositiveReal] | None = key(
-        None, "shares of several channels, which sum to 1", example={"b": 0.7, "W": 0.3}, says="one channel"
-    )
+    branching: Branching | None = key(
+        None, "shares of several channels: numbers, or free with a Dirichlet prior", example={"b": 0.7, "W": 0.3},
+        says="one channel",
+    )  # fmt: skip
     self_conjugate: bool = key(
         True, "whether the annihilating particle is its own antiparticle: 8 pi, otherwise 16 pi", example=False
     )
@@ -183,9 +188,6 @@ class Spectrum(Section):
         if (self.channel is None) == (self.branching is None):
             found = "neither" if self.channel is None else "both"
             raise fault("a channel, or branching of several", "write for example 'channel: bergstrom'", found)
-        total = sum(self.channels.values())
-        if abs(total - 1) > 1e-6:
-            raise fault("branching: shares that sum to 1", "correct the shares", f"a sum of {total:g}")
         tabulated = [name for name in self.channels if name not in _ANALYTIC]
         if bool(tabulated) != (self.file is not None):
             found = f"channel {(tabulated or list(self.channels))[0]} {'with' if self.file else 'without'} file"
@@ -196,12 +198,14 @@ class Spectrum(Section):
             )
 
     @property
-    def channels(self) -> dict[str, float]:
-        """Channels of dark matter with their shares; one alone has all."""
-        return dict(self.branching or {}) if self.channel is None else {self.channel: 1.0}
+    def channels(self) -> list[str]:
+        """Channels of dark matter."""
+        if self.branching is not None:
+            return self.branching.names
+        return [] if self.channel is None else [self.channel]
 
     @property
-    def priors(self) -> dict[str, Prior | EnergyPrior]:
+    def priors(self) -> dict[str, SourcePrior]:
         """What is fitted, by name."""
         return {name: part for name, part in self._parts().items() if not part.is_fixed}
 
@@ -210,11 +214,11 @@ class Spectrum(Section):
         """What can be fitted, by name."""
         return list(self._parts())
 
-    def _parts(self) -> dict[str, Prior | EnergyPrior]:
+    def _parts(self) -> dict[str, SourcePrior]:
         names = {"break_energy": "break"}
         parts = {
             names.get(name, name): getattr(self, name)
-            for name in ("index", "index_2", "curvature", "break_energy", "cutoff", "mass")
+            for name in ("index", "index_2", "curvature", "break_energy", "cutoff", "mass", "branching")
         }
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -277,7 +281,7 @@ class Profile(Section):
         return self
 
     @property
-    def priors(self) -> dict[str, Prior | EnergyPrior]:
+    def priors(self) -> dict[str, SourcePrior]:
         """What is fitted, by name."""
         parts = {name: getattr(self, name) for name in self.numbers}
         return {name: part for name, part in parts.items() if part is not None and not part.is_fixed}

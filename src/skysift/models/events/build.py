@@ -15,7 +15,7 @@ from skysift.models.events.dark_matter import make_map
 from skysift.models.events.lights import Finder, make_spectrum
 from skysift.models.events.measure import measure_spectrum
 from skysift.models.events.nodes import find_nodes, interpolate_nodes, list_nodes
-from skysift.models.events.parameters import full_names, make_source_prior, source_parameters
+from skysift.models.events.parameters import channel_names, full_names, make_source_prior, source_parameters
 from skysift.models.events.sparse import SparseMatrix
 from skysift.models.mixture import MixtureModel
 from skysift.models.mixture.densities import DensityTable, read_densities
@@ -108,7 +108,8 @@ def build_mixture(
         scaled = density / lit[:, None] * torch.exp(-table.offsets)[:, None]
         return DensityTable(scaled, table.offsets, total if is_absolute else None)
 
-    return MixtureModel(shares, at, counts, tuple(further), warnings=marginals.warnings)
+    labels = channel_names(model.components)
+    return MixtureModel(shares, at, counts, tuple(further), warnings=marginals.warnings, labels=labels)
 
 
 def _norm(component: EventComponent) -> Any:  # noqa: ANN401 - a prior, or a number

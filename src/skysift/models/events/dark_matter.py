@@ -118,8 +118,11 @@ def _profile(settings: ProfileSettings | None, values: Values) -> profiles.Profi
 def make_dark_spectrum(settings: SpectrumSettings, values: Values, find: Callable[[str | None, str], Path]) -> Spectrum:
     """Return the flux per J- or D-factor, at values of the mass."""
     mass = values["mass"] if "mass" in values else settings.mass.numbers[0]  # type: ignore[union-attr]  # validated
-    shares = settings.channels
-    channels = {name: _channel(settings, name, find) for name in shares}
+    channels = {name: _channel(settings, name, find) for name in settings.channels}
+    shares: dict[str, Tensor | float] = dict(settings.branching.shares or {}) if settings.branching is not None else {}
+    if "branching" in values:
+        drawn = torch.as_tensor(values["branching"], dtype=torch.float64)
+        shares = dict(zip(channels, drawn.unbind(-1), strict=True))
     if settings.kind == "decay":
         return DecaySpectrum(channels, mass, branching=shares)
     return AnnihilationSpectrum(channels, mass, branching=shares, is_self_conjugate=settings.self_conjugate)

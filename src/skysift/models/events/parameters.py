@@ -9,21 +9,23 @@ import torch
 
 from skysift.models.build import make_prior
 from skysift.parameters import Parameter
-from skysift.parameters.priors import LogNormal, LogUniform, Uniform
+from skysift.parameters.priors import Dirichlet, LogNormal, LogUniform, Uniform
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from skysift.config.events import EventComponent
-    from skysift.parameters.priors import ScalarPrior
+    from skysift.parameters.priors import Prior, ScalarPrior
 
-__all__ = ["full_names", "make_source_prior", "middle_of", "short_values", "source_parameters"]
+__all__ = ["channel_names", "full_names", "make_source_prior", "middle_of", "short_values", "source_parameters"]
 
 UNITS = {"mass": "TeV", "cutoff": "TeV", "break": "TeV", "r_s": "kpc", "local_density": "GeV cm-3"}
 
 
-def make_source_prior(prior: Any) -> ScalarPrior:  # noqa: ANN401 - a configured prior, of a number or of an energy
+def make_source_prior(prior: Any) -> Prior:  # noqa: ANN401 - a configured prior: of a number, an energy, or of shares
     """Return the prior of a source parameter; energies are in TeV."""
+    if prior.kind == "dirichlet":
+        return Dirichlet((prior.dirichlet,) * len(prior.names))
     if not hasattr(prior, "numbers"):
         return make_prior(prior)
     families = {"lognormal": LogNormal, "loguniform": LogUniform, "uniform": Uniform}
@@ -49,10 +51,22 @@ def source_parameters(components: Mapping[str, EventComponent]) -> list[Paramete
     ]
 
 
-def middle_of(components: Mapping[str, EventComponent]) -> dict[str, float]:
-    """Return the median of each free parameter's prior, by full name."""
+def middle_of(components: Mapping[str, EventComponent]) -> dict[str, Any]:
+    """Return the median of each free parameter's prior, by full name; of shares, equal ones."""
     half = torch.tensor(0.5, dtype=torch.float64)
-    return {item.name: float(item.prior.from_cube(half)) for item in source_parameters(components)}
+    return {
+        item.name: [1.0 / item.shape[0]] * item.shape[0] if item.shape else float(item.prior.from_cube(half))
+        for item in source_parameters(components)
+    }
+
+
+def channel_names(components: Mapping[str, EventComponent]) -> dict[str, tuple[str, ...]]:
+    """Return the channels whose shares each vector parameter holds, by full name."""
+    return {
+        f"{name}_branching": tuple(component.free["branching"].names)  # type: ignore[union-attr]  # it is one
+        for name, component in components.items()
+        if "branching" in component.free
+    }
 
 
 def short_values(component: EventComponent, name: str, values: Mapping[str, Any]) -> dict[str, Tensor | float]:

@@ -46,6 +46,7 @@ class MixtureModel:
     counts : (n,), events in each row
     further : parameters of the densities, by name
     warnings : what a reader of the results must know
+    labels : of the numbers of further parameters that are vectors
     """
 
     shares: Fractions | Norms
@@ -53,6 +54,7 @@ class MixtureModel:
     counts: Tensor
     further: tuple[Parameter, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -128,12 +130,12 @@ class MixtureModel:
     @property
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Names of the axes of the parameters that have axes with names."""
-        return self.shares.dims
+        return self.shares.dims | {name: (f"{name}_channel",) for name in self.labels}
 
     @property
     def coordinates(self) -> dict[str, tuple[str, ...]]:
         """Labels along those axes, and ``component``."""
-        return self.shares.coordinates
+        return self.shares.coordinates | {f"{name}_channel": labels for name, labels in self.labels.items()}
 
     @property
     def has_one_mode(self) -> bool:

@@ -150,7 +150,7 @@ class _Experiment:
 
     def _draw_events(self, number: int, values: Values) -> EventList:
         model = self.drawn_from
-        own = {item.name: float(values[item.name][0]) for item in model.further if item.block != "field"}
+        own = {item.name: values[item.name][0].tolist() for item in model.further if item.block != "field"}
         shares = model.shares.shares(values)[0] if model.is_extended else model.component_fractions(values)[0]
         truth = dict(zip(model.names, shares.tolist(), strict=True))
         keys: dict[str, Any] = {"truth": truth, "parameters": own, "modulate": True}
