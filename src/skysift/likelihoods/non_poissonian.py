@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -14,10 +15,12 @@ _LARGE, _LOOK = 1e100, 8
 #: Smaller than this, a probability may have lost digits on its way: it is found again with tilted counts.
 _SMALL = 1e-250
 _MOST_NEWTON = 200
+#: Pixels of no more counts are one part.
+_FEW = 8
 
 
 class PixelCounts:
-    """Counts of pixels in the order in which the recursion visits them: the largest first.
+    """Counts of pixels in the order in which the recursion visits them: the largest first, in parts of like counts.
 
     Parameters
     ----------
@@ -31,8 +34,31 @@ class PixelCounts:
         self.weights = weights[self.order].to(torch.float64)
         self.back = torch.argsort(self.order)
         self.largest = int(self.counts[0]) if len(counts) else 0
-        # how many pixels have at least so many counts
-        self.active = [int((self.counts >= k).sum()) for k in range(self.largest + 1)]
+        self.parts = list(self._divide())
+
+    @property
+    def table_size(self) -> int:
+        """How many probabilities the tables hold."""
+        return sum((part.largest + 1) * len(part.counts) for _, part in self.parts)
+
+    def _divide(self) -> Iterator[tuple[slice, _Part]]:
+        """Yield parts within a factor of two in counts: tables are as long as the largest count of their part."""
+        start, top = 0, self.largest
+        while start < len(self.counts):
+            stop = len(self.counts) if top <= _FEW else int((self.counts > top // 2).sum())
+            if stop > start:
+                place = slice(start, stop)
+                yield place, _Part(self.counts[place], self.weights[place])
+            start, top = stop, top // 2
+
+
+class _Part:
+    """Pixels in falling order of their counts, and how many of them have at least so many counts."""
+
+    def __init__(self, counts: Tensor, weights: Tensor) -> None:
+        self.counts, self.weights = counts, weights
+        self.largest = int(counts[0])
+        self.active = [int((counts >= k).sum()) for k in range(self.largest + 1)]
 
 
 def non_poissonian_log_likelihood(pixels: PixelCounts, smooth: Tensor, means: Tensor, totals: Tensor) -> Tensor:
@@ -84,54 +110,63 @@ def smooth_derivatives(
     -------
     three of (pixel,)
     """
-    own, means = smooth[None, pixels.order], means[None, :, : pixels.largest]
-    value, solved = _solve(pixels, own, means, totals[None])
-    ratios = torch.cat((_ratios(pixels, solved, own)[0], own.new_zeros(2, own.shape[1])))
-    once, twice = ratios[0], ratios[1]
-    return value[0, pixels.back], (once - 1)[pixels.back], (twice - once**2)[pixels.back]
+    own, parts = smooth[None, pixels.order], []
+    for place, part in pixels.parts:
+        solved = _solve(part, own[:, place], means[None, :, : part.largest], totals[None])
+        ratios = torch.cat((_ratios(part, solved)[0], own.new_zeros(2, len(part.counts))))
+        parts.append(torch.stack((solved.value[0], ratios[0] - 1, ratios[1] - ratios[0] ** 2)))
+    value, once, twice = torch.cat(parts, 1)[:, pixels.back]
+    return value, once, twice
 
 
 class _Solved(NamedTuple):
-    """Table of the recursion (batch, k, pixel), its entry at each pixel's count, and tilts of those, (batch, pixel)."""
+    """Log probability, its table (batch, k, pixel), the entry at each count and that one's tilt, (batch, pixel) each."""
 
+    value: Tensor
     table: Tensor
     last: Tensor
     tilted: Tensor
 
 
 class _LogProbability(torch.autograd.Function):
-    """Log probabilities of sorted pixels, and their gradients from the table of the recursion."""
+    """Log probabilities of sorted pixels, and their gradients from the tables of the recursion."""
 
     @staticmethod
     def forward(ctx: Any, smooth: Tensor, means: Tensor, totals: Tensor, pixels: PixelCounts) -> Tensor:  # noqa: ANN401 - torch's own
-        found, solved = _solve(pixels, smooth, means, totals)
-        ctx.pixels = pixels
-        ctx.save_for_backward(_ratios(pixels, solved, smooth) if any(ctx.needs_input_grad) else smooth.new_zeros(0))
-        return found
+        found, ratios = [smooth.new_zeros(len(smooth), 0)], []
+        for place, part in pixels.parts:
+            solved = _solve(part, smooth[:, place], means[:, :, : part.largest], totals)
+            found.append(solved.value)
+            if any(ctx.needs_input_grad):
+                ratios.append(_ratios(part, solved))
+        ctx.pixels, ctx.length = pixels, means.shape[2]
+        ctx.save_for_backward(*ratios)
+        return torch.cat(found, 1)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's own
-        (ratios,) = ctx.saved_tensors
         (above,) = upstream
-        pixels = ctx.pixels
-        # (batch, m, pixel) x (batch, pixel): derivatives in x
-        weighted = ratios * above[:, None]
-        smooth = weighted[:, 0] - above if ratios.shape[1] else -above
-        of_means = (weighted @ pixels.weights).transpose(1, 2)
-        of_totals = -(above @ pixels.weights)
-        return smooth, of_means, of_totals, None
+        smooth = -above
+        of_means = above.new_zeros(len(above), ctx.pixels.weights.shape[1], ctx.length)
+        for (place, part), ratios in zip(ctx.pixels.parts, ctx.saved_tensors, strict=True):
+            if part.largest:
+                # (batch, m, pixel) x (batch, pixel): derivatives in x
+                weighted = ratios * above[:, None, place]
+                smooth[:, place] += weighted[:, 0]
+                of_means[:, :, : part.largest] += (weighted @ part.weights).transpose(1, 2)
+        return smooth, of_means, -(above @ ctx.pixels.weights), None
 
 
-def _solve(pixels: PixelCounts, smooth: Tensor, means: Tensor, totals: Tensor) -> tuple[Tensor, _Solved]:
-    """Return the log probability of sorted pixels, (batch, pixel), and the table that it comes from."""
-    table, log_scale = _recur(pixels, smooth, means)
-    last = table.gather(1, pixels.counts.expand(len(table), 1, -1))[:, 0]
-    tilted = _retry(pixels, smooth, means, table, log_scale, last)
-    value = last.log() + log_scale + tilted - smooth - totals @ pixels.weights.T
-    return value, _Solved(table, last, tilted)
+def _solve(part: _Part, smooth: Tensor, means: Tensor, totals: Tensor) -> _Solved:
+    """Return the log probability of sorted pixels and the table that it comes from."""
+    table, log_scale = _recur(part, smooth, means)
+    last = table.gather(1, part.counts.expand(len(table), 1, -1))[:, 0]
+    tilted = _retry(part, smooth, means, table, log_scale, last)
+    value = last.log() + log_scale + tilted - smooth - totals @ part.weights.T
+    return _Solved(value, table, last, tilted)
 
 
-def _recur(pixels: PixelCounts, smooth: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
+def _recur(pixels: _Part, smooth: Tensor, means: Tensor) -> tuple[Tensor, Tensor]:
     """Return p_k / p_0 (batch, k, pixel) of sorted pixels, and the logarithm of what each pixel's were divided by."""
     largest = pixels.largest
     table = smooth.new_zeros(len(smooth), largest + 1, smooth.shape[1])
@@ -153,11 +188,11 @@ def _recur(pixels: PixelCounts, smooth: Tensor, means: Tensor) -> tuple[Tensor, 
     return table, log_scale
 
 
-def _ratios(pixels: PixelCounts, solved: _Solved, smooth: Tensor) -> Tensor:
+def _ratios(pixels: _Part, solved: _Solved) -> Tensor:
     """Return p_{d-j} / p_d (batch, j, pixel) for j = 1, 2, ..., zero where j is above d or counts are impossible."""
-    numbers = torch.arange(1, pixels.largest + 1, device=smooth.device)[:, None]
+    numbers = torch.arange(1, pixels.largest + 1, device=solved.table.device)[:, None]
     place = pixels.counts - numbers
-    table, last, tilted = solved
+    table, last, tilted = solved.table, solved.last, solved.tilted
     ratios = table.gather(1, place.clamp(min=0).expand(len(table), -1, -1))
     ratios *= torch.where(last > 0, 1.0 / last, 0.0)[:, None]
     ratios *= place >= 0
@@ -168,9 +203,7 @@ def _ratios(pixels: PixelCounts, solved: _Solved, smooth: Tensor) -> Tensor:
     return ratios
 
 
-def _retry(
-    pixels: PixelCounts, smooth: Tensor, means: Tensor, table: Tensor, log_scale: Tensor, last: Tensor
-) -> Tensor:
+def _retry(pixels: _Part, smooth: Tensor, means: Tensor, table: Tensor, log_scale: Tensor, last: Tensor) -> Tensor:
     r"""Compute again, in their places, pixels whose probability is too small for plain numbers.
 
     With :math:`g_j = \tilde g_j e^{j s}` the recursion gives :math:`p_k = \tilde p_k e^{k s}`; s is such that the mean
@@ -191,7 +224,7 @@ def _retry(
         log_terms = torch.where(terms > 0, terms, 0.0).log()
         slope = _find_tilt(log_terms, count)
         numbers = torch.arange(1, count + 1, dtype=terms.dtype, device=terms.device)
-        own = PixelCounts(pixels.counts[pixel : pixel + 1], terms.new_ones(1, 1))
+        own = _Part(pixels.counts[pixel : pixel + 1], terms.new_ones(1, 1))
         column, scale = _recur(own, terms.new_zeros(1, 1), (log_terms - numbers * slope).exp()[None, None])
         table[one, : count + 1, pixel] = column[0, :, 0]
         last[one, pixel] = column[0, count, 0]

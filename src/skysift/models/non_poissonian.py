@@ -19,7 +19,7 @@ from skysift.models.template import TemplateModel
 
 __all__ = ["NonPoissonianModel"]
 
-#: Ratios of probabilities of so many rows are held at a time.
+#: Tables of so many bytes are held at a time.
 TABLE_BYTES = 2**26
 #: Steps of differences, relative to a norm or break and absolute in a slope.
 STEP = 1e-5
@@ -61,7 +61,7 @@ class NonPoissonianModel(TemplateModel):
 
     def _sum(self, values: Values, *, want_gradient: bool) -> tuple[Tensor, Tensor]:
         rows = count_rows(values)
-        size = max(1, TABLE_BYTES // (8 * (self._pixels.largest + 1) * self.pixel_count))
+        size = max(1, TABLE_BYTES // (8 * self._pixels.table_size))
         pieces = [
             self._sum_few({name: part[start : start + size] for name, part in values.items()}, want_gradient)
             for start in range(0, rows, size)
