@@ -11,7 +11,7 @@ import torch
 
 from skysift.errors import InputError, nearest
 from skysift.geometry import LonLatGrid
-from skysift.models.events.measure import measure_map, measure_shape, measure_spectrum
+from skysift.models.events.measure import measure_map, measure_shape, measure_spectrum, narrow
 from skysift.sky import shapes
 from skysift.sky.light import Light
 from skysift.sky.spectra import BrokenPowerLaw, ExponentialCutoff, LogParabola, PowerLaw, Spectrum, TableSpectrum
@@ -122,7 +122,8 @@ def _shape_light(shape: shapes.Shape, axes: Axes) -> Light:
         weights, lon, lat = shape.stand_in()
         held = axes.grid.find(lon, lat) >= 0
         return Light(nothing, np.stack((lon, lat), axis=1)[held], weights[held, None])
-    return Light(measure_shape(shape, axes)[None])
+    share = measure_shape(shape, axes)
+    return Light((share if axes.is_discrete else narrow(share, axes.grid))[None])
 
 
 def _shape(component: EventComponent) -> shapes.Shape:

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from skysift.geometry import LonLatGrid
     from skysift.instruments.ctao.pointing import Axes
     from skysift.sky.shapes import Shape
     from skysift.sky.sky_maps import SkyMap
     from skysift.sky.spectra import Spectrum
 
-__all__ = ["measure_map", "measure_shape", "measure_spectrum"]
+__all__ = ["measure_map", "measure_shape", "measure_spectrum", "narrow"]
+
+#: Of the difference of two pixels, what flows back: half of the variance, 1/6 of a squared pixel, that light gains
+#: where pixels collect it and where they shine evenly.
+_RETURNED = 1.0 / 12.0
 
 
 def measure_spectrum(spectrum: Spectrum, axes: Axes) -> Tensor:
@@ -67,3 +72,33 @@ def measure_map(sky_map: SkyMap, axes: Axes) -> NDArray[np.float64]:
     refuse_uncovered(covered, axes.grid, "another part of the sky", "map")
     measured: NDArray[np.float64] = values * axes.areas_deg2
     return measured
+
+
+def narrow(share: NDArray[np.float64], grid: LonLatGrid) -> NDArray[np.float64]:
+    r"""Return the light of pixels, moved so that its width is right although each pixel shines evenly.
+
+    A shape of variance sigma^2 along an axis, collected in pixels of width h of which each shines evenly, has
+    sigma^2 + h^2 / 6. As in transport of sharp fronts (Boris & Book 1973, J. Comput. Phys. 11, 38), light flows back
+    against its gradient, by what takes off h^2 / 6, and no pixel gives more than it has.
+
+    .. math:: F'_j = F_j - \frac{1}{12} (F_{j+1} - 2 F_j + F_{j-1})
+
+    Parameters
+    ----------
+    share : (pixel,)
+    grid : of equal steps along each axis
+
+    Returns
+    -------
+    (pixel,), as much light in all
+    """
+    image = share.reshape(grid.shape)
+    moved = image.copy()
+    for axis in (0, 1):
+        here, there = (np.take(image, range(start, start + image.shape[axis] - 1), axis) for start in (0, 1))
+        flow = np.clip(_RETURNED * (here - there), -here / 4.0, there / 4.0)
+        for start, sign in ((0, 1.0), (1, -1.0)):
+            cut: list[slice] = [slice(None)] * 2
+            cut[axis] = slice(start, start + image.shape[axis] - 1)
+            moved[tuple(cut)] += sign * flow
+    return moved.reshape(-1)

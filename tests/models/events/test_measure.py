@@ -1,0 +1,45 @@
+"""Light in pixels that shine evenly is as wide as the shape that they stand for."""
+
+import numpy as np
+import pytest
+
+from skysift.geometry import LonLatGrid
+from skysift.models.events.measure import narrow
+from skysift.sky.shapes import Disk, Gaussian
+
+GRID = LonLatGrid.from_step(-2.0, 2.0, -2.0, 2.0, 0.1)
+
+
+def variances(share):
+    """Return the variance of longitude and latitude of light that each pixel sends out evenly, deg2."""
+    image = share.reshape(GRID.shape) / share.sum()
+    found = []
+    for axis, edges in ((0, GRID.lon_edges_deg), (1, GRID.lat_edges_deg)):
+        centre, step = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
+        weight = image.sum(axis)
+        mean = weight @ centre
+        found.append(weight @ ((centre - mean) ** 2 + step**2 / 12.0))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("lon", [0.0, 0.03, -0.05])
+def test_a_gaussian_is_as_wide_as_it_should_be(lon):
+    share = Gaussian(lon, 0.02, 0.16).integrate(GRID)
+    assert variances(narrow(share, GRID)) == pytest.approx([0.16**2, 0.16**2], rel=5e-3)
+    # the control: without it, a sixth of a squared pixel too much
+    assert variances(share) == pytest.approx([0.16**2 + 0.1**2 / 6.0] * 2, rel=1e-3)
+
+
+def test_a_sharp_edge_stays_light_and_loses_nothing():
+    share = Disk(0.04, -0.02, 0.33).integrate(GRID)
+    moved = narrow(share, GRID)
+    assert moved.sum() == pytest.approx(share.sum(), rel=1e-14)
+    assert (moved >= 0.0).all()
+    assert variances(moved) == pytest.approx([0.33**2 / 4.0] * 2, rel=0.01)
+    assert (variances(share) > 1.03 * 0.33**2 / 4.0).all()
+
+
+def test_a_single_pixel_takes_nothing_from_empty_ones():
+    share = np.zeros(GRID.size)
+    share[GRID.size // 2] = 1.0
+    assert (narrow(share, GRID) == share).all()
