@@ -52,37 +52,21 @@ def test_every_fit_from_configuration_to_report(checkout):
     check_results(checkout.folder / "results/smoke-fermi", load([checkout.folder / CONFIGURATION]).fits)
 
 
-def check_populations(checkout, folder, fits):
-    """Populations have their numbers, fractions with truths, and source counts on the page."""
-    check_results(folder, fits)
-    found = {row["parameter"]: row for row in rows(folder / "tables/posterior.csv") if row["fit"] == "laplace"}
-    assert float(found["gce_sources_norm"]["truth"]) == 2000
-    assert abs(float(found["gce_sources_norm"]["mean"]) - 2000) < 4 * float(found["gce_sources_norm"]["sd"])
-    assert float(found["gce_sources_slope_1"]["truth"]) == 4
-    shares = [float(row["mean"]) for name, row in found.items() if name.endswith("_fraction")]
-    assert sum(shares) == pytest.approx(1, abs=1e-6)
-    assert "Source counts of gce_sources" in (folder / "report.html").read_text(encoding="utf-8")
-
-
-def test_populations_from_configuration_to_report(checkout):
-    checkout.use_real_steps()
-    fewer = checkout.folder / "fewer.yaml"
-    fewer.write_text("fits: {field: null, smooth: null}\n")
-    words = ("--configfile", POPULATIONS, fewer)
-    checkout.run(*words)
-    check_populations(checkout, checkout.folder / "results/smoke-nptf", ("laplace",))
-    assert checkout.plan(*words) == {}
-
-
 @pytest.mark.slow
-def test_every_fit_of_populations_from_configuration_to_report(checkout):
+def test_populations_from_configuration_to_report(checkout):
+    """Populations have their numbers, fractions and truths, evidence against a smooth sky, and a place on the page."""
     checkout.use_real_steps()
     checkout.run("--configfile", POPULATIONS)
     folder = checkout.folder / "results/smoke-nptf"
-    check_populations(checkout, folder, ("laplace", "field", "smooth"))
+    check_results(folder, ("laplace", "field", "smooth"))
+    found = {row["parameter"]: row for row in rows(folder / "tables/posterior.csv") if row["fit"] == "laplace"}
+    assert float(found["gce_sources_norm"]["truth"]) == 2000
+    assert abs(float(found["gce_sources_norm"]["mean"]) - 2000) < 4 * float(found["gce_sources_norm"]["sd"])
+    assert "Source counts of gce_sources" in (folder / "report.html").read_text(encoding="utf-8")
     log_z = {row["fit"]: float(row["log_z"]) for row in rows(folder / "tables/evidence.csv") if row["log_z"]}
     # 2000 photons of some hundred sources: no smooth sky has them
     assert log_z["laplace"] - log_z["smooth"] > 50
+    assert checkout.plan("--configfile", POPULATIONS) == {}
 
 
 def test_events_from_configuration_to_report(checkout):

@@ -120,7 +120,7 @@ def smooth_derivatives(
 
 
 class _Solved(NamedTuple):
-    """Log probability, its table (batch, k, pixel), the entry at each count and that one's tilt, (batch, pixel) each."""
+    """Log probability, its table (batch, k, pixel), the entry at each count and its tilt, (batch, pixel) each."""
 
     value: Tensor
     table: Tensor

@@ -23,6 +23,8 @@ __all__ = ["NonPoissonianModel"]
 TABLE_BYTES = 2**26
 #: Steps of differences, relative to a norm or break and absolute in a slope.
 STEP = 1e-5
+#: Sources of up to so many photons are drawn by their own numbers, and brighter ones by their slope.
+_MOST_DRAWN = 400
 Values = Mapping[str, Tensor]
 
 
@@ -126,7 +128,7 @@ class NonPoissonianModel(TemplateModel):
     def _wide(self) -> SourceCountTable:
         """Kernels far beyond the largest count."""
         assert self.table is not None  # noqa: S101 - made with the model
-        return SourceCountTable(self.table.fractions, self.table.pixels, 2 * self.table.largest + 100)
+        return SourceCountTable(self.table.fractions, self.table.pixels, max(2 * self.table.largest + 100, _MOST_DRAWN))
 
     def information(self, values: Values) -> Tensor:
         """Return weights one over the variance of counts, (B, P)."""

@@ -34,6 +34,8 @@ __all__ = ["run"]
 DRAWS = 200
 BATCH = 25
 SMOOTHING_DEG = 1.0
+#: A true ratio below this is rounding.
+_NOTHING = 1e-9
 Map = NDArray[np.float64]
 Datasets = dict[str, Dataset]
 
@@ -235,6 +237,8 @@ def _add_modulation(
         datasets[f"modulation/{name}/mean"] = Dataset(draws.mean(axis=0), "", text, ("pixel",))
         if name == role and counts.expected is not None:
             truth = _find_truth(settings, observation, counts, role)
+            if not np.nanmax(truth, initial=0.0) > _NOTHING:
+                continue  # the true sky has nothing that this component stands for
             datasets[f"modulation/{name}/truth"] = Dataset(truth, "", f"true {text}", ("pixel",))
             scores[name] = asdict(score_ratio(quantiles, truth))
     return scores
