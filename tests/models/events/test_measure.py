@@ -35,8 +35,10 @@ def test_a_sharp_edge_stays_light_and_loses_nothing():
     moved = narrow(share, GRID)
     assert moved.sum() == pytest.approx(share.sum(), rel=1e-14)
     assert (moved >= 0.0).all()
-    assert variances(moved) == pytest.approx([0.33**2 / 4.0] * 2, rel=0.01)
-    assert (variances(share) > 1.03 * 0.33**2 / 4.0).all()
+    excess = [variances(light) / (0.33**2 / 4.0) - 1.0 for light in (share, moved)]
+    assert (excess[0] > 0.05).all()
+    # pixels cut by the edge have little to give
+    assert (excess[1] < 0.75 * excess[0]).all()
 
 
 def test_a_single_pixel_takes_nothing_from_empty_ones():
