@@ -17,6 +17,7 @@ HOURS, EDGES = 10.0, np.geomspace(0.3, 30.0, 5)
 HALF = 1.2
 DEG = math.pi / 180
 POWER_LAW = {"norm": "2e-12 TeV-1 cm-2 s-1", "index": 2.4}
+PER_SR = POWER_LAW | {"norm": "2e-12 TeV-1 cm-2 s-1 sr-1"}
 
 
 def spell(name):
@@ -67,12 +68,12 @@ def field(request, tmp_path_factory, repository, data_folder):
     catalogue = {"sky": "hgps", "file": str(data_folder / "ctao/hgps_catalog_v1.fits.gz")}
     near = [
         name for name, (_, parts) in survey.items()
-        if any(abs((part[2] - lon + 180) % 360 - 180) < 1.8 and abs(part[3] - lat) < 1.8 for part in parts)
+        if any(abs((part[2] - lon + 180) % 360 - 180) < 1.6 and abs(part[3] - lat) < 1.6 for part in parts)
     ]  # fmt: skip
     here = [f"{lon + 0.53} deg", f"{lat - 0.37} deg"]
     components = {
         "background": {"instrument": "background"},
-        "isotropic": {"sky": "isotropic", "spectrum": POWER_LAW},
+        "isotropic": {"sky": "isotropic", "spectrum": PER_SR},
         "point": {"sky": "point", "center": here, "spectrum": POWER_LAW},
         "gaussian": {"sky": "gaussian", "center": here, "size": "0.3 deg", "spectrum": POWER_LAW},
         "disk": {"sky": "disk", "center": here, "size": "0.8 deg", "spectrum": POWER_LAW},
