@@ -13,7 +13,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q
 FAMILIES ?= fermi events
 SIMULATIONS ?= 1000
 
-.PHONY: help .venv demo test test-all calibrate benchmark lint format generated clean
+.PHONY: help .venv demo test test-slurm test-all calibrate benchmark lint format generated clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z.-]+):.*## (.*)/\1|\2/' \
@@ -40,6 +40,9 @@ demo: .venv/installed ## the smallest real analysis, from a sky that skysift car
 
 test: .venv/installed ## all tests but the slow ones and those that need a Slurm cluster
 	$(PYTEST) -n $(CORES) -m "not slow and not slurm"
+
+test-slurm: .venv/installed ## tests on a Slurm cluster that they start on this machine (Debian, root); says why where they cannot
+	$(PYTEST) -n 5 -m "slurm and not slow" tests/slurm
 
 test-all: .venv/installed ## every test; those for Slurm start a cluster of their own
 	$(PYTEST) -n $(CORES)

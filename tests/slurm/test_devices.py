@@ -38,6 +38,7 @@ def test_fits_see_their_own_device_and_other_steps_none(clone):
         if job.rule == "fit":
             assert where == ("gpu", "g1")
             assert device in ("0", "1")
+            assert job.memory == "4000M"
         else:
             assert where[0] == "cpu"
             assert device == "none"

@@ -11,8 +11,9 @@ from skysift.config import load
 pytestmark = pytest.mark.slurm
 
 CONFIGURATIONS = sorted(Path(__file__).resolve().parents[2].glob("config/smoke/*.yaml"))
-#: What a job may ask for beyond what it uses.
+#: A job may ask for so many times what it uses; Slurm looks every two seconds and misses short peaks.
 GENEROSITY = 2.0
+LEAST_MB = 700
 
 
 @pytest.mark.parametrize("name", [path.stem for path in CONFIGURATIONS])
@@ -29,5 +30,5 @@ def test_cluster_gives_what_this_machine_gives(clone, name):
     assert {job.state for job in clone.jobs()} == {"COMPLETED"}, "a job was ended for asking too little"
     usage = read_usage(clone)
     print(table(usage))
-    greedy = [use for use in usage if use.asked_mb > GENEROSITY * use.used_mb]
+    greedy = [use for use in usage if use.asked_mb > max(LEAST_MB, GENEROSITY * use.used_mb)]
     assert not greedy, table(greedy)

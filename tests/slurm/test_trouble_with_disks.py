@@ -10,11 +10,11 @@ pytestmark = pytest.mark.slurm
 
 @pytest.fixture
 def small_disk(trouble):
-    """Put the results on a file system of four megabytes."""
+    """Put the results on a file system of sixteen megabytes."""
     results = trouble.folder / "results"
     kept = results.rename(trouble.folder / "kept")
     results.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=4m", "skysift-test", str(results)]
+    words = ["mount", "-t", "tmpfs", "-o", "size=16m", "skysift-test", str(results)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"cannot mount a small disk: {done.stderr.strip()}")

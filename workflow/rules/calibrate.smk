@@ -17,7 +17,8 @@ rule calibrate:
     threads: analysis.threads
     resources:
         mem_mb=fit_mb,
-        runtime=lambda wildcards, attempt: fit_time(wildcards, attempt) * analysis.calibrate.per_job,
+        runtime=lambda wildcards, attempt: 10 * attempt
+        + (fit_time(wildcards, attempt) - 10 * attempt) * analysis.calibrate.per_job,
     params:
         code=code_digest(f"{KIND}calibrate"),
         response=lambda wildcards, input: [f"--response {path}" for path in input.get("response", [])],

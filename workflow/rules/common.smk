@@ -28,6 +28,18 @@ def over_fits(pattern):
     return [pattern.format(fit=fit, data=data) for fit, names in DATA_OF_FIT.items() for data in names]
 
 
+def simulate_mb(wildcards, attempt):
+    """Memory of a simulation: more where a field is drawn."""
+    if IS_EVENTS:
+        return PREPARE_MB * attempt
+    return maps_memory_mb(analysis, needs_torch=bool(analysis.simulate.sets[wildcards.set].modulate)) * attempt
+
+
+def report_mb(wildcards, attempt, threads):
+    """Memory of the page, whose figures are drawn side by side, and that of all posteriors at once."""
+    return (600 + 300 * threads + len(posteriors(wildcards))) * attempt
+
+
 def fit_mb(wildcards, attempt):
     """Memory of a fit."""
     needed = PREPARE_MB if IS_EVENTS else fit_memory_mb(analysis, wildcards.fit)

@@ -74,7 +74,7 @@ rule gather:
         "../../envs/skysift.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2 * PREPARE_MB * attempt,
+        mem_mb=lambda wildcards, attempt: gather_memory_mb(analysis, OBSERVED_EVENTS) * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         code=code_digest("events/gather"),

@@ -36,7 +36,7 @@ rule tables:
         "../../envs/skysift.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        mem_mb=lambda wildcards, attempt: (650 + len(posteriors(wildcards))) * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         code=code_digest("tables"),
@@ -68,7 +68,7 @@ rule report:
         "../../envs/skysift.yaml"
     threads: 4
     resources:
-        mem_mb=lambda wildcards, attempt, threads: (1000 + 500 * threads) * attempt,
+        mem_mb=report_mb,
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         code=code_digest("report"),

@@ -34,7 +34,7 @@ rule simulate:
         "../../envs/skysift.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: PREPARE_MB * attempt,
+        mem_mb=simulate_mb,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         code=code_digest(f"{KIND}simulate"),

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["count_inducing", "count_pixels", "fit_memory_mb", "fit_minutes", "maps_memory_mb"]
 
 _NATIVE_NSIDE = {"fermi": 128, "synthetic": 64, "files": 128}
-_BASE_MB = 1000  # Python, torch and pyro, and the Snakemake that starts them
+_BASE_MB = 1000  # Python, torch and pyro, and the two Snakemakes that start them
+_LIGHT_MB = 700  # without torch
 _WORKING_COPIES = 8  # projections, their factors and gradients that live at the same time
 _DRAWS_AT_ONCE = 1000  # values per pixel beside the fields
 _MARGIN = 1.5  # inducing points reach beyond the region
@@ -55,12 +56,13 @@ def count_inducing(analysis: Analysis, field: Modulation) -> int:
     return min(pixels, math.ceil(4 * math.pi * share / spacing_rad**2))
 
 
-def maps_memory_mb(analysis: Analysis) -> int:
-    """Return the memory in MB of a step that reads whole maps and cuts them."""
+def maps_memory_mb(analysis: Analysis, *, needs_torch: bool = False) -> int:
+    """Return the memory in MB of a step that reads whole maps and cuts them, or draws a field in them."""
     observation = analysis.observation
     nside = max(observation.nside or 0, _NATIVE_NSIDE[observation.data])
     maps = len(observation.known_templates) + 4
-    return _BASE_MB + math.ceil(12 * nside**2 * _bins(analysis) * maps * 8 * 2 / 1e6)
+    base_mb = _BASE_MB if needs_torch else _LIGHT_MB
+    return base_mb + math.ceil(12 * nside**2 * _bins(analysis) * maps * 8 * 2 / 1e6)
 
 
 def _bins(analysis: Analysis) -> int:

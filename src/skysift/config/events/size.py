@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from skysift.config.events.analysis import EventAnalysis
 
-__all__ = ["count_bins", "event_fit_minutes", "event_memory_mb"]
+__all__ = ["count_bins", "event_fit_minutes", "event_memory_mb", "gather_memory_mb"]
 
 _BASE_MB = 1000
+_LIGHT_MB = 850  # without pyro
 _COPIES = 8  # cubes that live at the same time, beside the sources
 _TRUE_PER_RECONSTRUCTED = 3  # true energies beyond the axis
 _LARGEST_PIXEL_DEG = 0.1
 _MARGIN_DEG = 1.0
 _BYTES_PER_ROW = 400  # of one event while it is marginalised, per source
+_GATHERED_COPIES = 4  # of all marginals: the chunks, the whole, its checksums
 _SECONDS = {"map": 20, "laplace": 20, "grid": 60, "svi": 120, "hmc": 300, "nuts": 1500, "nested": 120}
 _SAFETY = 4
 
@@ -47,6 +49,14 @@ def event_memory_mb(analysis: EventAnalysis, observed: int = 1) -> int:
         )
     )
     return _BASE_MB + math.ceil((8 * columns * (seen + true) + _BYTES_PER_ROW * len(analysis.sources()) * rows) / 1e6)
+
+
+def gather_memory_mb(analysis: EventAnalysis, observed: int = 1) -> int:
+    """Return the memory in MB of the step that holds the marginals of all events."""
+    rows = max(analysis.expected_events(data, observed) for data in analysis.all_data())
+    if analysis.model.binned:
+        rows = min(rows, count_bins(analysis)[0])
+    return _LIGHT_MB + math.ceil(8 * _GATHERED_COPIES * len(analysis.sources()) * rows / 1e6)
 
 
 def event_fit_minutes(analysis: EventAnalysis, fit: str, observed: int = 1) -> int:
