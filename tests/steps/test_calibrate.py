@@ -13,7 +13,8 @@ from skysift.plots.calibration import plot_ranks
 from skysift.steps import calibrate
 from skysift.steps.events import calibrate as calibrate_events
 from skysift.steps.ranks import gather_ranks, judge, rank_rows
-from skysift.steps.trials import Batch, Trial, parse_batch, read_trials, run_trials
+from skysift.steps.trials import Batch, Trial, parse_batch, read_trials, run_trials, write_trials
+from skysift.storage.hdf5 import Provenance
 
 OPEN = {"variance": {"lognormal": [0.01, 0.7]}}
 FITS = {
@@ -115,6 +116,48 @@ def test_a_fit_that_fails_keeps_its_truth(capsys):
     assert batch.is_failed.tolist() == [False, True, False]
     assert np.isnan(batch.draws[1]).all()
     assert "simulation 1: no finite start" in capsys.readouterr().err
+
+
+def test_a_batch_of_failures_alone_joins_the_others(tmp_path):
+    def attempt(number):
+        if number == 1:
+            raise NumericsError("no finite start")
+        return Trial({"b": 2.0, "a": 0.5, "z": 1.0}, {"a": np.arange(20.0), "z": np.arange(20.0)}, True, 1.0)
+
+    for number in range(3):
+        batch = run_trials([number], attempt, lambda number: {"b": 3.0, "a": 10.0})
+        write_trials(tmp_path / f"00{number}.h5", "quick", batch, Provenance())
+    joined = read_trials(tmp_path.glob("*.h5"), "quick")
+    assert joined.names == ("a", "z")
+    assert joined.is_failed.tolist() == [False, True, False]
+    np.testing.assert_array_equal(joined.truths, [[0.5, 1.0], [10.0, np.nan], [0.5, 1.0]])
+    assert joined.draws.shape == (3, 20, 2)
+    assert np.isnan(joined.draws[1]).all()
+
+
+def test_what_earlier_configurations_left_is_not_taken(run, tmp_path):
+    """Batches beyond those expected are no one's; among those expected, others than the rest are refused."""
+    settings = load_slice(run.slice("report"), "report")
+    assert settings.calibrated == dict.fromkeys(FITS, 2)
+    folder = tmp_path / "calibration" / "quick"
+
+    def write(number, configuration, inputs="1"):
+        count = 200
+        batch = replace(make_batch(count, seed=number), numbers=np.arange(count) + count * number)
+        origin = Provenance(configuration=configuration, inputs={"observation.h5": inputs})
+        write_trials(folder / f"{number:03d}.h5", "quick", batch, origin)
+
+    write(0, "new")
+    found = gather_ranks(tmp_path, settings)[0]
+    assert (found.verdict, found.why) == ("undecided", ("1 of 2 batches are missing",))
+    write(1, "new")
+    write(2, "old")
+    found = gather_ranks(tmp_path, settings)[0]
+    assert (found.verdict, len(found.batch.numbers)) == ("calibrated", 400)
+    write(1, "old")
+    assert "another configuration than that of 000.h5" in gather_ranks(tmp_path, settings)[0].problem
+    write(1, "new", inputs="2")
+    assert "another observation than that of 000.h5" in gather_ranks(tmp_path, settings)[0].problem
 
 
 def make_batch(count, scale=1.0, failed=0, seed=1):

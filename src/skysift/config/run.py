@@ -129,6 +129,11 @@ class Run(Section):
         chosen = [name for name in fits if getattr(fits[name], "recipe", None) is None]
         return chosen if self.calibrate.fits is None else [name for name in fits if name in self.calibrate.fits]
 
+    def calibration_batches(self) -> dict[str, int]:
+        """Return the number of batches of each fit that is calibrated."""
+        chosen = self.calibrate
+        return {} if chosen is None else {name: chosen.of(name).batches for name in self.calibrated_fits()}
+
     def make_slices(self) -> dict[str, Section]:
         """Return what each step reads, by slice name."""
         raise NotImplementedError

@@ -186,7 +186,7 @@ class ReportSlice(Section):
     truth : set to component or template to norm; empty when the observed counts are fitted
     signal : component of interest: that of the sidebands, or ``gce`` where there is one; None otherwise
     sideband_fits, sideband_regions : names; empty without the systematic
-    calibrated : names of the fits that are calibrated
+    calibrated : name of each fit that is calibrated to the number of its batches
     """
 
     run: Name = key(REQUIRED, "name of the run", example="inner-galaxy")
@@ -199,7 +199,9 @@ class ReportSlice(Section):
     signal: ComponentName | None = key(None, "component of interest", example="gce")
     sideband_fits: list[Name] = key(None, "fits with the systematic", example=["best"], default_factory=list)
     sideband_regions: list[str] = key(None, "sidebands", example=["l+30"], default_factory=list)
-    calibrated: list[Name] = key(None, "fits that are calibrated", example=["mvn"], default_factory=list)
+    calibrated: dict[Name, PositiveInteger] = key(
+        None, "batches of each fit that is calibrated", example={"mvn": 10}, default_factory=dict
+    )
 
 
 AnySlice = ObservationSlice | SimulateSlice | FitSlice | CalibrateSlice | SidebandsSlice | ReportSlice
@@ -327,5 +329,5 @@ def _report(analysis: Analysis) -> ReportSlice:
         signal=wanted if any(wanted in components for components in models.values()) else None,
         sideband_fits=analysis.sideband_fits(),
         sideband_regions=analysis.sideband_regions(),
-        calibrated=analysis.calibrated_fits(),
+        calibrated=analysis.calibration_batches(),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,18 +88,32 @@ def _distort(draws: NDArray[np.float64], scale: float, shift: float) -> NDArray[
 
 
 def gather_ranks(run_dir: Path, settings: AnyReportSlice) -> list[FitRanks]:
-    """Judge every fit that the configuration calibrates; missing and unreadable files become a ``problem``."""
+    """Judge every fit that the configuration calibrates; missing and unreadable files become a ``problem``.
+
+    No fit is called calibrated while some of its batches are missing.
+    """
     found = []
-    for fit in settings.calibrated:
-        paths = list((run_dir / "calibration" / fit).glob("*.h5"))
+    for fit, batches in settings.calibrated.items():
+        # by name: more of them may lie there, left by a configuration with more simulations
+        expected = [run_dir / "calibration" / fit / f"{k:03d}.h5" for k in range(batches)]
+        paths = [path for path in expected if path.exists()]
         if not paths:
             found.append(FitRanks(fit, "no simulations: calibrate failed, was stopped, or has not run"))
             continue
         try:
-            found.append(judge(fit, read_trials(paths, fit), settings.seed))
+            judged = judge(fit, read_trials(paths, fit), settings.seed)
+            found.append(_doubt(judged, len(expected) - len(paths), len(expected)))
         except SkysiftError as error:
             found.append(FitRanks(fit, str(error)))
     return found
+
+
+def _doubt(judged: FitRanks, missing: int, batches: int) -> FitRanks:
+    """Say that batches are missing: what they hold may be what went wrong, so nothing is calibrated without them."""
+    if not missing:
+        return judged
+    why = (*judged.why, f"{missing} of {batches} batches are missing")
+    return replace(judged, verdict="undecided" if judged.verdict == "calibrated" else judged.verdict, why=why)
 
 
 def rank_rows(ranks: list[FitRanks]) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysift.errors import InputError, NumericsError
-from skysift.storage.hdf5 import Dataset, Field, Provenance, read, write
+from skysift.storage.hdf5 import Dataset, Field, File, Provenance, read, write
 
 __all__ = ["LOG_DENSITY", "Batch", "Trial", "parse_batch", "pick_draws", "read_trials", "run_trials", "write_trials"]
 
@@ -142,13 +142,17 @@ def read_trials(paths: Iterable[Path], fit: str) -> Batch:
 
     Raises
     ------
-    InputError : no file, a file of another fit, other quantities, or a truth that is there twice
+    InputError : no file, a file of another fit, other quantities, batches of different configurations or
+        observations, or a truth that is there twice
     """
-    parts = [_read(path, fit) for path in sorted(paths)]
-    if not parts:
+    files = [(path, _read(path, fit)) for path in sorted(paths)]
+    if not files:
         raise InputError("calibration", fit, "no file", "files made by skysift calibrate", "run calibrate first")
-    first = parts[0][1]
-    for path, part in parts[1:]:
+    _refuse_mixed(files)
+    parts = [(path, _take(file)) for path, file in files]
+    first = next((part for _, part in parts if not part.is_failed.all()), parts[0][1])
+    parts = [(path, _match(part, first) if part.is_failed.all() else part) for path, part in parts]
+    for path, part in parts:
         if part.names != first.names or part.draws.shape[1] != first.draws.shape[1]:
             found = ", ".join(part.names)
             raise InputError(path, "quantities", found, ", ".join(first.names), "make all batches with one version")
@@ -163,7 +167,27 @@ def read_trials(paths: Iterable[Path], fit: str) -> Batch:
     return Batch(first.names, **joined, unranked=first.unranked)
 
 
-def _read(path: Path, fit: str) -> tuple[Path, Batch]:
+def _refuse_mixed(files: Sequence[tuple[Path, File]]) -> None:
+    """Refuse a batch that another configuration has left: it may look the same, and says nothing about this one."""
+    place, first = files[0]
+    for name, what in (("configuration", "configuration"), ("inputs", "observation")):
+        for path, file in files:
+            if file.provenance[name] != first.provenance[name]:
+                found, wanted = f"another {what} than that of {place.name}", f"batches of one {what}"
+                raise InputError(path, "provenance", found, wanted, "make all batches again")
+
+
+def _match(failed: Batch, whole: Batch) -> Batch:
+    """Return a batch without any posterior, which knows the names of its truths alone, in the shape of another."""
+    known = dict(zip(failed.names, failed.truths.T, strict=True))
+    nothing = np.full(len(failed.numbers), np.nan)
+    truths = np.stack([known.get(name, nothing) for name in whole.names], 1)
+    return replace(
+        failed, names=whole.names, truths=truths, draws=np.full((len(truths), *whole.draws.shape[1:]), np.nan)
+    )
+
+
+def _read(path: Path, fit: str) -> File:
     wanted = {
         "number": Field("", "i", 1), "truth": Field("", "f", 2), "draws": Field("", "f", 3),
         "converged": Field("", "i", 1), "cpu": Field("s", "f", 1),
@@ -171,6 +195,10 @@ def _read(path: Path, fit: str) -> tuple[Path, Batch]:
     file = read(path, format=FORMAT, wanted=wanted)
     if file.attributes["fit"] != fit:
         raise InputError(path, "fit", file.attributes["fit"], fit, "name the files of one fit")
+    return file
+
+
+def _take(file: File) -> Batch:
     names = tuple(str(name) for name in file.attributes["quantities"])
     unranked = tuple(str(text) for text in file.attributes["unranked"])
-    return path, Batch(names, file["number"], file["truth"], file["draws"], file["converged"], file["cpu"], unranked)
+    return Batch(names, file["number"], file["truth"], file["draws"], file["converged"], file["cpu"], unranked)

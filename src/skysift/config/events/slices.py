@@ -140,7 +140,7 @@ class EventReportSlice(EventSlice):
     models : name of each fit to its components: name to `EventComponent`
     fractions : name of each fit of fractions to their prior
     truth : set to component to what was drawn; empty when observed events are fitted
-    calibrated : names of the fits that are calibrated
+    calibrated : name of each fit that is calibrated to the number of its batches
     """
 
     data: list[Name] = key(REQUIRED, "all data sets", example=["observed"])
@@ -150,7 +150,9 @@ class EventReportSlice(EventSlice):
         None, "prior of the fractions of each fit", example={"quick": {"dirichlet": 1}}, default_factory=dict
     )
     truth: dict[Name, dict[Name, TrueNumber]] = key(None, "what was drawn", example={}, default_factory=dict)
-    calibrated: list[Name] = key(None, "fits that are calibrated", example=["quick"], default_factory=list)
+    calibrated: dict[Name, PositiveInteger] = key(
+        None, "batches of each fit that is calibrated", example={"quick": 10}, default_factory=dict
+    )
 
     # An event analysis has no tempered recipes, no sidebands, and no component that stands above the others.
     tempered: ClassVar[tuple[str, ...]] = ()
@@ -209,7 +211,7 @@ def make_slices(analysis: EventAnalysis) -> dict[str, Section]:
         models={name: model.components for name, model in models.items()},
         fractions={name: model.fractions for name, model in models.items() if model.likelihood == "mixture"},
         truth={name: _truth(chosen, analysis) for name, chosen in sets.items()},
-        calibrated=analysis.calibrated_fits(),
+        calibrated=analysis.calibration_batches(),
     )
     return slices
 
