@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skysift.config.events.branching import Branching
 from skysift.config.events.slices import EventReportSlice
 from skysift.config.priors import Prior
 from skysift.diagnostics.priors import PriorDensity
@@ -20,6 +21,7 @@ from skysift.storage.posterior import CheckRow, Posterior, Stage, read_posterior
 
 if TYPE_CHECKING:
     from skysift.config import AnyReportSlice
+    from skysift.config.events.spectra import SourcePrior
 
 __all__ = [
     "NOT_A_POSTERIOR",
@@ -235,9 +237,17 @@ def _event_prior(settings: EventReportSlice, fit: str, parameter: str) -> PriorD
             shape = fractions.dirichlet
             return PriorDensity("beta", shape, shape * (len(components) - 1))
         for own, prior in component.free.items():
-            if parameter == f"{name}_{own}":
-                return _density_of(prior) if isinstance(prior, Prior) else PriorDensity(prior.kind, *prior.numbers)
+            if parameter.split("[", maxsplit=1)[0] == f"{name}_{own}":
+                return _density_of_source(prior)
     return None
+
+
+def _density_of_source(prior: SourcePrior) -> PriorDensity | None:
+    if isinstance(prior, Prior):
+        return _density_of(prior)
+    if isinstance(prior, Branching):
+        return PriorDensity("beta", prior.dirichlet, prior.dirichlet * (len(prior.channels or ()) - 1))
+    return PriorDensity(prior.kind, *prior.numbers)
 
 
 def _base(settings: AnyReportSlice, fit: str) -> str:
