@@ -250,6 +250,18 @@ FAULTS = {
          "simulate__parameters": {"x_branching": [0.4]}},
         "simulate.parameters.x_branching", "2 shares >= 0",
     ),
+    "channels that are one": (
+        {"model__components__x": {**DARK, "spectrum": {
+            "kind": "annihilation", "mass": "1 TeV", "branching": {"channels": ["line"]}}}},
+        "model.components.x.spectrum.branching.channels", "at least 2 entries",
+    ),
+    "shared shares in another order": (
+        {"model__components__x": {**DARK, "spectrum": {
+            "kind": "annihilation", "mass": "1 TeV", "branching": {"channels": ["line", "bergstrom"]}}},
+         "model__components__y": {**DARK, "share": {"branching": "x"}, "spectrum": {
+            "kind": "annihilation", "mass": "1 TeV", "branching": {"bergstrom": 0.5, "line": 0.5}}}},
+        "model.components.y.share.branching", "line, bergstrom, as in x",
+    ),
     "an index of two": (
         {"simulate__parameters": {"diffuse_index": [2.1, 2.2]}}, "simulate.parameters.diffuse_index", "one number",
     ),

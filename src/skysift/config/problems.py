@@ -107,6 +107,8 @@ def _translate(
         remedy = f"put it in quotes if it is meant as text; {remedy}"
     elif kind == "literal_error" and isinstance(value, str):
         remedy = nearest(value, [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")])
+    elif kind == "too_short" and context["min_length"] > 1:
+        wanted = f"at least {context['min_length']} entries"
     return Problem(path, show(value), wanted + _unit(info), remedy)
 
 

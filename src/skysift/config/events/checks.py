@@ -15,6 +15,7 @@ from skysift.errors import nearest
 
 if TYPE_CHECKING:
     from skysift.config.events.analysis import EventAnalysis
+    from skysift.config.events.components import EventComponent
     from skysift.config.events.model import EventModel
     from skysift.config.events.simulate import EventSet
 
@@ -104,7 +105,8 @@ def _check_component(path: KeyPath, model: EventModel, name: str) -> Problems:
         place, here = (*path, "share", parameter), component.numbers
         known = [other for other, part in model.components.items() if parameter in part.free and other != name]
         if parameter in component.priors:
-            remedy = f"write a number for {parameter}, or leave out share"
+            number = "shares" if parameter == "branching" else "a number"
+            remedy = f"write {number} for {parameter}, or leave out share"
             yield Problem(place, f"{owner}, beside a prior of its own", "a prior in one component", remedy)
         elif parameter not in here:
             remedy = nearest(parameter, here) if here else "leave it out"
@@ -112,6 +114,16 @@ def _check_component(path: KeyPath, model: EventModel, name: str) -> Problems:
         elif owner not in known:
             remedy = nearest(owner, known) if known else f"give another component a prior on {parameter}"
             yield Problem(place, repr(owner), f"a component with a prior on {parameter}", remedy)
+        elif parameter == "branching":
+            yield from _check_channels(place, component, owner, model.components[owner])
+
+
+def _check_channels(place: KeyPath, component: EventComponent, owner: str, other: EventComponent) -> Problems:
+    """Refuse shares of other channels: they are taken one after the other."""
+    own, theirs = (part.spectrum.channels if part.spectrum is not None else [] for part in (component, other))
+    if own != theirs:
+        remedy = "name the same channels in the same order in both"
+        yield Problem(place, f"shares of {', '.join(own)}", f"{', '.join(theirs)}, as in {owner}", remedy)
 
 
 def _check_sources(path: KeyPath, model: EventModel) -> Problems:
