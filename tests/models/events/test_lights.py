@@ -1,6 +1,7 @@
 """The light of each kind of source on a small grid: flux, place, and files."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -58,6 +59,18 @@ def test_point_source_is_at_its_exact_place():
     assert light.points_deg.tolist() == [[0.2, -0.1]]
     assert not light.cube.any()
     np.testing.assert_allclose(light.total, FLUX, rtol=1e-9)
+
+
+@pytest.mark.parametrize("sky", SIZES)
+def test_extended_source_is_the_same_light_whatever_is_free_about_it(sky):
+    """Fixed, with a free index, under a field; the control are bins that are points."""
+    keys = place(sky, **SIZES[sky])
+    more = {"spectrum": {"index": {"uniform": [2, 3]}}}, {"modulate": {"lengthscale": "1 deg", "variance": 0.1}}
+    fixed, free, under = (make_share(component(keys | part), AXES, WINDOW, find_nothing, {}) for part in ({}, *more))
+    assert np.array_equal(fixed.cube, free.cube)
+    assert np.array_equal(fixed.cube, under.cube)
+    points = make_share(component(keys), replace(AXES, is_discrete=True), WINDOW, find_nothing, {})
+    assert not np.allclose(points.cube, fixed.cube, rtol=1e-2, atol=0)
 
 
 def test_gaussian_much_smaller_than_pixels_is_a_few_points():

@@ -14,6 +14,7 @@ from tests.models.events.sources import POWER_LAW, component, find_nothing, plac
 from skysift.errors import InputError
 from skysift.instruments.ctao.simulation import Numbers, simulate_events
 from skysift.models.events.columns import Column, Rows, kind_of, marginalise, marginalise_together
+from skysift.models.events.fields import weigh_pixels
 from skysift.models.events.lights import make_light, make_share, make_spectrum
 from skysift.models.events.marginals import Marginals, gather_marginals, read_marginals, write_marginals
 from skysift.models.events.prediction import light_at, predict_cube
@@ -146,6 +147,17 @@ def test_rows_of_any_order_belong_to_their_pointing(observation, responses, coun
     arguments = (observation, responses, counts_of_background)
     plain, shuffled = (marginalise(part, light, chosen, *arguments) for chosen in (rows, mixed))
     assert np.array_equal(shuffled.density, plain.density[order])
+
+
+def test_a_field_has_its_mean_over_the_light_within_the_field(observation):
+    """Light from beyond alone counts whole: some mean has to be taken."""
+    grid = observation.true.grid
+    inside = SEEN.grid.find(grid.lon_deg, grid.lat_deg) >= 0
+    assert (~inside).any()
+    image = np.arange(1.0, grid.size + 1)
+    for lit, wanted in ((image, image * inside), (image * ~inside, image * ~inside)):
+        cube = np.outer(np.ones(observation.true.energy.size), lit)
+        np.testing.assert_allclose(weigh_pixels(Light(cube), observation), wanted / wanted.sum(), rtol=1e-12)
 
 
 # ---------------------------------------------------------------- files and chunks

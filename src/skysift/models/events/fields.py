@@ -28,12 +28,14 @@ def weigh_pixels(light: Light, observation: EventObservation) -> NDArray[np.floa
 
     Parameters
     ----------
-    light : of the component that is modulated
+    light : of the component that is modulated; all of it counts where it only shines into the field from beyond
     observation : axes
     """
     grid = observation.true.grid
     inside = observation.reconstructed.grid.find(grid.lon_deg, grid.lat_deg) >= 0
-    flux = np.where(inside, light.cube.sum(0), 0.0)
+    flux = light.cube.sum(0)
+    if flux[inside].any():
+        flux = np.where(inside, flux, 0.0)
     weights: NDArray[np.float64] = flux / flux.sum()
     return weights
 

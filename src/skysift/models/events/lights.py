@@ -85,7 +85,7 @@ def make_share(component: EventComponent, axes: Axes, window: LonLatGrid, find: 
 
         return Light(make_map(component, axes, values).numpy()[None])
     if component.modulate:
-        return Light(measure_shape(_shape(component), axes)[None])
+        return Light(_shine(_shape(component), axes)[None])
     return _shape_light(_shape(component), axes)
 
 
@@ -122,8 +122,13 @@ def _shape_light(shape: shapes.Shape, axes: Axes) -> Light:
         weights, lon, lat = shape.stand_in()
         held = axes.grid.find(lon, lat) >= 0
         return Light(nothing, np.stack((lon, lat), axis=1)[held], weights[held, None])
+    return Light(_shine(shape, axes)[None])
+
+
+def _shine(shape: shapes.Shape, axes: Axes) -> NDArray[np.float64]:
+    """Return the share of a shape's flux that each pixel sends out evenly (J,)."""
     share = measure_shape(shape, axes)
-    return Light((share if axes.is_discrete else narrow(share, axes.grid))[None])
+    return share if axes.is_discrete else narrow(share, axes.grid)
 
 
 def _shape(component: EventComponent) -> shapes.Shape:
