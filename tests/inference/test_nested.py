@@ -160,6 +160,19 @@ def test_what_does_not_fit_is_refused(seed):
         run(PoissonField(), seed)
 
 
+def test_fewer_live_points_than_span_the_cube_are_told(seed):
+    """Twenty points in ten dimensions leave directions in which no bound knows how far to go."""
+    found = {}
+    for live in (20, 60, 200):
+        cube = Cube(Gaussian(10), "cpu")
+        [check] = nested._check_live(nested.Settings(live=live), cube)
+        found[live] = check.colour
+    assert found == {20: "amber", 60: "amber", 200: "green"}
+    [check] = nested._check_live(nested.Settings(live=19), Cube(Gaussian(10), "cpu"))
+    assert check.colour == "red"
+    assert nested._check_live(nested.Settings(), Cube(Gaussian(10), "cpu")) == []
+
+
 def perfect_run(live, deaths, random, low=0.0):
     """Nested sampling of ln L = -X itself: new points are uniform in X below the threshold, above a share ``low``."""
     alive = [(1.0 - x, 0) for x in random.random(live)]

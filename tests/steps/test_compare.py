@@ -9,9 +9,9 @@ import pytest
 from skysift.errors import InputError
 from skysift.steps import compare
 from skysift.steps.agreement import check_agreement
-from skysift.steps.gather import FitRecord, Quantity
+from skysift.steps.gather import MAXIMUM, FitRecord, Quantity, read_record
 from skysift.steps.report_verdicts import judge_record
-from skysift.storage.posterior import Posterior, Stage, Variable, write_posterior
+from skysift.storage.posterior import CheckRow, Posterior, Stage, Variable, write_posterior
 from skysift.storage.tables import read_table
 
 
@@ -47,6 +47,41 @@ def test_shift_ratio_and_evidence_are_those_of_the_draws(tmp_path, capsys):
     assert "+1.50 ± 0.42 nats" in shown
     assert "gce_counts" not in shown, "follows from the norm: in the table only"
     assert any(row["parameter"] == "gce_counts" for row in rows)
+
+
+def test_what_is_no_posterior_is_labelled_and_unknown_errors_are_not_zero(tmp_path, capsys):
+    paths = [make(tmp_path, "chains", 1.0, 0.2, -100.0), make(tmp_path, "guide", 1.1, 0.1, -98.5)]
+    attributes, provenance = {"data": "sky-000"}, {"inputs": {"sky-000.h5": "a" * 64}}
+    for name, size, red in (("point", 1, False), ("wrong", 500, True)):
+        checks = [CheckRow("R-hat", 2.0, "< 1.01", "red", "run longer")] if red else []
+        draws = np.random.default_rng(1).normal(size=(1, size))
+        path = tmp_path / name / "sky-000.nc"
+        variables = {"gce_norm": Variable(draws, "")}
+        write_posterior(
+            path,
+            Posterior(
+                variables, checks=checks, converged=not red, log_z=-99.0, attributes=attributes, provenance=provenance
+            ),
+        )
+        paths.append(path)
+    compare.run(paths, tmp_path / "compared.csv")
+    shown = capsys.readouterr().out
+    assert shown.count("wrong *") == shown.count("point *") == 3
+    assert "* wrong: not converged" in shown
+    assert "point: one point without a width: not a posterior" in shown
+    assert "nan" not in shown
+    assert "± 0.00" not in shown
+    rows = read_table(tmp_path / "compared.csv")
+    wrong = [row for row in rows if row["fit"] == "wrong"]
+    assert all("not converged" in row["note"] and row["converged"] == "false" for row in wrong)
+    point = {row["parameter"]: row for row in rows if row["fit"] == "point"}
+    assert point["gce_norm"]["sd"] == point["gce_norm"]["sd_ratio"] == point["ln Z"]["log_z_difference_error"] == ""
+    assert "not a posterior" in point["gce_norm"]["note"]
+    record = read_record(paths[2], "point", "sky-000")
+    assert (judge_record(record).colour, judge_record(record).word) == ("amber", MAXIMUM)
+    # a point as the reference has no widths to measure shifts in
+    compare.run(paths[2:], tmp_path / "compared.csv")
+    assert all(row["shift_sd"] == "" for row in read_table(tmp_path / "compared.csv"))
 
 
 def test_fits_of_a_real_run_stand_beside_each_other(fabricated, tmp_path):

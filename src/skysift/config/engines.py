@@ -157,14 +157,14 @@ class HmcSettings(Section):
 
     chains: PositiveInteger = key(32, "chains, advanced together", example=32)
     warmup: PositiveInteger = key(200, "warm-up steps", example=200)
-    draws: PositiveInteger = key(
-        100, "draws per chain in one block; blocks are added until the chains agree", example=100
+    draws: Integer = key(
+        100, "draws per chain in one block; blocks are added until the chains agree", example=100, ge=4, le=10**9
     )
     step: PositiveReal | None = key(None, "step size in whitened units", example=0.5, says="adapted")
     path: PositiveReal = key(1.5707963267948966, "length of a trajectory in whitened units", example=1.57)
     max_leapfrog: PositiveInteger = key(64, "most leapfrog steps in a trajectory", example=64)
     target_accept: PositiveReal = key(0.8, "acceptance that the step size is adapted to", example=0.8, lt=1)
-    max_draws: PositiveInteger = key(2000, "most draws per chain", example=2000)
+    max_draws: Integer = key(2000, "most draws per chain", example=2000, ge=4, le=10**9)
 
 
 class NutsSettings(Section):
@@ -201,8 +201,13 @@ class NestedSettings(Section):
     """
 
     library: Literal["dynesty", "nautilus"] = key("dynesty", "the sampler behind it", example="nautilus")
-    live: PositiveInteger | None = key(
-        None, "live points", example=500, says="the larger one of 500 and 50 per dimension; 2000 for nautilus"
+    live: Integer | None = key(
+        None,
+        "live points",
+        example=500,
+        says="the larger one of 500 and 50 per dimension; 2000 for nautilus",
+        ge=10,
+        le=10**9,
     )
     sample: Literal["unif", "rslice", "slice", "rwalk"] | None = key(
         None, "how dynesty proposes points", example="rslice", says="unif up to five dimensions, rslice beyond"

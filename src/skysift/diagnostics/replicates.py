@@ -93,7 +93,7 @@ def summarise_replicates(
     Replicates; ``scatter`` is the sd of posterior means, ``bias_error`` that over sqrt(n)
     """
     means = np.array([d.mean() for d in draws])
-    sds = np.array([d.std(ddof=1) for d in draws])
+    sds = np.array([d.std(ddof=1) if d.size > 1 else np.nan for d in draws])
     edges = np.stack([np.quantile(d, [0.025, 0.16, 0.84, 0.975], method="weibull") for d in draws])
     count = len(draws)
     scatter = float(means.std(ddof=1)) if count > 1 else float("nan")

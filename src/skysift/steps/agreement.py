@@ -43,7 +43,8 @@ def _check(settings: AnyReportSlice, record: FitRecord, records: Sequence[FitRec
 
 
 def _takes_part(record: FitRecord) -> bool:
-    return not record.problem and not record.is_tempered and not record.has_systematic and bool(record.stages)
+    is_posterior = not (record.problem or record.is_tempered or record.is_point)
+    return is_posterior and not record.has_systematic and bool(record.stages)
 
 
 def _is_rival(settings: AnyReportSlice, record: FitRecord, other: FitRecord) -> bool:

@@ -60,30 +60,44 @@ def compare_fits(records: Sequence[FitRecord]) -> Iterator[Row]:
         if any(name in record.quantities for record in records[1:]):
             for record in records:
                 if name in record.quantities:
-                    yield {"parameter": name, "fit": record.fit, **_shift(record.quantities[name], reference)}
+                    row = _shift(record.quantities[name], reference)
+                    yield {"parameter": name, "fit": record.fit, **row, **_label(record)}
     for record in records:
-        row: Row = {"parameter": EVIDENCE, "fit": record.fit, "note": record.log_z_method}
+        label = _label(record)
+        row = {"parameter": EVIDENCE, "fit": record.fit, **label}
+        row["note"] = "; ".join(part for part in (record.log_z_method, label["note"]) if part)
         row |= {"log_z": record.log_z, "log_z_error": record.log_z_error}
         if record.log_z is not None and first.log_z is not None:
             row["log_z_difference"] = record.log_z - first.log_z
-            row["log_z_difference_error"] = math.hypot(record.log_z_error or 0.0, first.log_z_error or 0.0)
+            if record.log_z_error is not None and first.log_z_error is not None:
+                row["log_z_difference_error"] = math.hypot(record.log_z_error, first.log_z_error)
         yield row
     for record in records:
         yield {
-            "parameter": COST, "fit": record.fit, "cpu_s": record.cost.get("cpu_s"), "converged": record.converged,
-            "note": record.note,
+            "parameter": COST, "fit": record.fit, "cpu_s": record.cost.get("cpu_s"), **_label(record),
         }  # fmt: skip
 
 
+def _label(record: FitRecord) -> Row:
+    return {"converged": record.converged, "note": record.note}
+
+
 def _shift(quantity: Quantity, reference: Quantity) -> Row:
-    mean, sd = float(quantity.flat.mean()), float(quantity.flat.std(ddof=1))
-    row = {"unit": quantity.unit, "mean": mean, "sd": sd}
-    scale = float(reference.flat.std(ddof=1))
-    if not scale > 0:
+    mean, sd = float(quantity.flat.mean()), _width(quantity)
+    row: Row = {"unit": quantity.unit, "mean": mean, "sd": sd}
+    scale = _width(reference)
+    if not scale:
         return row
-    ratio = sd / scale
-    error = math.sqrt(1 / bulk_ess(reference.draws) + ratio**2 / bulk_ess(quantity.draws)) if sd > 0 else None
-    return row | {"shift_sd": (mean - float(reference.flat.mean())) / scale, "shift_error_sd": error, "sd_ratio": ratio}
+    row["shift_sd"] = (mean - float(reference.flat.mean())) / scale
+    if not sd:
+        return row
+    error = math.sqrt(1 / bulk_ess(reference.draws) + (sd / scale) ** 2 / bulk_ess(quantity.draws))
+    return row | {"shift_error_sd": error if math.isfinite(error) else None, "sd_ratio": sd / scale}
+
+
+def _width(quantity: Quantity) -> float | None:
+    """Return the sd; None for one draw, which has none."""
+    return float(quantity.flat.std(ddof=1)) if quantity.flat.size > 1 else None
 
 
 def _name(paths: Sequence[Path]) -> list[str]:
@@ -129,13 +143,17 @@ def _show(rows: Sequence[Row], reference: str) -> None:
     for heading in ("mean ± sd", f"shift / sd of {reference}", "sd ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
     named = {row["parameter"] for row in rows}
+    notes = {row["fit"]: row["note"] for row in rows if row["parameter"] == COST and row["note"]}
     shown = [row for row in rows if not _follows_from_norm(row["parameter"], named)]
     for row, before in zip(shown, [None, *shown], strict=False):
         is_first = before is None or before["parameter"] != row["parameter"]
         if is_first and before is not None:
             table.add_section()
-        table.add_row(row["parameter"] if is_first else "", row["fit"], *_spell_row(row, reference))
+        fit = f"{row['fit']} *" if row["fit"] in notes else row["fit"]
+        table.add_row(row["parameter"] if is_first else "", fit, *_spell_row(row, reference))
     Console().print(table)
+    for fit, note in notes.items():
+        print(f"* {fit}: {note}")
 
 
 def _follows_from_norm(name: str, named: Collection[str]) -> bool:
@@ -147,16 +165,21 @@ def _follows_from_norm(name: str, named: Collection[str]) -> bool:
 
 def _spell_row(row: Row, reference: str) -> tuple[str, ...]:
     if row["parameter"] == COST:
-        return ("" if row["cpu_s"] is None else f"{row['cpu_s']:.1f} CPU s", row["note"])
+        return ("" if row["cpu_s"] is None else f"{row['cpu_s']:.1f} CPU s",)
     if row["parameter"] == EVIDENCE:
         if row["log_z"] is None:
             return ("none",)
-        value = f"{row['log_z']:.2f} ± {row['log_z_error'] or 0.0:.2f}"
+        value = f"{row['log_z']:.2f}{_spell_error(row['log_z_error'])}"
         if row["fit"] == reference or "log_z_difference" not in row:
             return (value,)
-        return (value, f"{row['log_z_difference']:+.2f} ± {row['log_z_difference_error']:.2f} nats")
-    value = f"{row['mean']:.4g} ± {row['sd']:.2g}"
+        return (value, f"{row['log_z_difference']:+.2f}{_spell_error(row.get('log_z_difference_error'))} nats")
+    value = f"{row['mean']:.4g}" + ("" if row["sd"] is None else f" ± {row['sd']:.2g}")
     if row["fit"] == reference or "shift_sd" not in row:
         return (value,)
-    error = "" if row["shift_error_sd"] is None else f" ± {row['shift_error_sd']:.2f}"
-    return (value, f"{row['shift_sd']:+.2f}{error}", f"{row['sd_ratio']:.2f}")
+    ratio = f"{row['sd_ratio']:.2f}" if "sd_ratio" in row else ""
+    return (value, f"{row['shift_sd']:+.2f}{_spell_error(row.get('shift_error_sd'))}", ratio)
+
+
+def _spell_error(error: float | None) -> str:
+    """Write an error; nothing where none is known, which is not the same as zero."""
+    return "" if error is None else f" ± {error:.2f}"

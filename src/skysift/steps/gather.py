@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from skysift.config.events.spectra import SourcePrior
 
 __all__ = [
+    "MAXIMUM",
     "NOT_A_POSTERIOR",
     "SIDEBANDS",
     "FitRecord",
@@ -37,6 +38,7 @@ __all__ = [
 
 SIDEBANDS = "_sidebands"
 NOT_A_POSTERIOR = "tempered, mean field: not a posterior"
+MAXIMUM = "one point without a width: not a posterior"
 LARGEST = 32
 
 
@@ -87,11 +89,17 @@ class FitRecord:
         return self.fit.endswith(SIDEBANDS)
 
     @property
+    def is_point(self) -> bool:
+        """Whether there is one draw alone: a fit that ends with ``map`` has no widths."""
+        return bool(self.quantities) and all(one.draws.size == 1 for one in self.quantities.values())
+
+    @property
     def note(self) -> str:
         """What a reader must know wherever this fit is shown."""
         if self.is_tempered:
             return NOT_A_POSTERIOR
-        return "" if self.converged is not False else "not converged"
+        notes = [] if self.converged is not False else ["not converged"]
+        return ", ".join([*notes, MAXIMUM] if self.is_point else notes)
 
 
 def set_of(data: str) -> str:

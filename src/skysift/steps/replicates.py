@@ -137,7 +137,7 @@ def _summarise(settings: AnyReportSlice, members: list[FitRecord], parameter: st
         "peak_bias": found.peak - found.truth,
         "n_missing": len(members) - len(there),
         "n_not_converged": sum(record.converged is False for record in there),
-        "note": next((record.note for record in there if record.is_tempered), ""),
+        "note": next((record.note for record in there if record.is_tempered or record.is_point), ""),
     }
 
 

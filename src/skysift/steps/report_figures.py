@@ -196,7 +196,7 @@ def _plan_data(run: Run, data: str) -> Iterator[Plan]:
             Picture(f"fractions-{data}", f"data:{data}", "Shares of the counts", text),
             lambda: plot_fractions(parts, renamed, {k: v for k, v in truths.items() if v is not None}),
         )
-    sound = [record for record in records if not record.is_tempered and not record.has_systematic][:MOST_IN_CORNER]
+    sound = [r for r in records if not (r.is_tempered or r.is_point or r.has_systematic)][:MOST_IN_CORNER]
     common = [name for name in norms if all(name in record.quantities for record in sound)]
     if sound and len(common) > 1:
         text = f"Pairs of {', '.join(common)}: 68 and 95 % contours of {', '.join(r.fit for r in sound)}."

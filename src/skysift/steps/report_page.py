@@ -11,7 +11,7 @@ from typing import Any
 from skysift import __version__, plots
 from skysift.config.events.slices import EventReportSlice
 from skysift.errors import SkysiftError
-from skysift.steps.gather import NOT_A_POSTERIOR, FitRecord, set_of
+from skysift.steps.gather import MAXIMUM, NOT_A_POSTERIOR, FitRecord, set_of
 from skysift.steps.ranks import CONTROLS, FitRanks
 from skysift.steps.replicates import read_scores
 from skysift.steps.report_answers import answer_rows, norm_rows
@@ -108,6 +108,7 @@ def _headline(records: Iterable[FitRecord]) -> dict[str, str]:
         (words.count("missing"), "missing"),
         (words.count("not converged"), "not converged"),
         (tempered, f"tempered, so not {'a posterior' if tempered == 1 else 'posteriors'}"),
+        (words.count(MAXIMUM), "one point without a width"),
         (words.count("not checked"), "not checked"),
         (words.count("converged, with reservations"), "converged with reservations"),
     )
@@ -293,6 +294,7 @@ def _evidence(run: Run) -> list[dict[str, str]]:
     return [
         {
             "fit": record.fit,
+            "note": record.note,
             "data": record.data,
             "diffuse": ", ".join(_modulated(run, record.base)),
             "log_z": spell_number(record.log_z, 7),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from skysift.steps.gather import NOT_A_POSTERIOR, FitRecord
+from skysift.steps.gather import MAXIMUM, NOT_A_POSTERIOR, FitRecord
 from skysift.storage.posterior import CheckRow
 
 __all__ = ["FitVerdict", "judge_fits", "judge_record", "spell_check", "spell_number"]
@@ -62,8 +62,8 @@ def judge_record(record: FitRecord) -> FitVerdict:
         return FitVerdict(record.fit, "red", "not converged", red or ("no check is red, yet the fit says so",))
     if record.converged is None:
         return FitVerdict(record.fit, "grey", "not checked", amber)
-    if amber:
-        return FitVerdict(record.fit, "amber", "converged, with reservations", amber)
+    if amber or record.is_point:
+        return FitVerdict(record.fit, "amber", MAXIMUM if record.is_point else "converged, with reservations", amber)
     return FitVerdict(record.fit, "green", "converged", ())
 
 

@@ -25,6 +25,7 @@ __all__ = ["Settings", "run"]
 LEAST_WEIGHT = 1e-12
 INSERTION = (0.01, 1e-4)
 ESS = (400.0, 100.0)
+LIVE = (10.0, 2.0)
 PROBES = 32
 DRAWS = 10_000
 
@@ -64,7 +65,7 @@ def run(model: Model, settings: Settings, start: Start, stream: Stream, checkpoi
         log_z=found.log_z,
         log_z_error=error,
         log_z_method=found.method,
-        checks=_check(found, cube, float(1.0 / (weights**2).sum())),
+        checks=[*_check(found, cube, float(1.0 / (weights**2).sum())), *_check_live(settings, cube)],
         traces={
             "log_likelihood": torch.as_tensor(found.log_likelihood[kept]),
             "log_z_runs": torch.tensor(found.single, dtype=torch.float64),
@@ -93,6 +94,13 @@ def _sample(cube: Cube, settings: Settings, stream: Stream) -> Found:
         from skysift.inference.nested.with_dynesty import run_dynesty
 
         return run_dynesty(cube, settings, stream)
+
+
+def _check_live(settings: Settings, cube: Cube) -> list[Check]:
+    """Return the check of a number of live points that was asked for: too few do not span the space they walk in."""
+    if settings.live is None:
+        return []
+    return [grade("live points per number", settings.live / cube.size, *LIVE, above=True, advice="raise nested.live")]
 
 
 def _check(found: Found, cube: Cube, ess: float) -> list[Check]:
