@@ -230,6 +230,7 @@ def test_fermi_model_covers_the_centre_and_nothing_else(model_place):
         mean_one(shape, LonLatGrid.from_step(-4.0, 4.0, -4.0, 4.0, 0.4))
     margin = fermi_shape(image, image.energies, image.energy_unit, extend_deg=0.5)
     assert np.isfinite(mean_one(margin, LonLatGrid.from_step(-4.0, 4.0, -4.0, 4.0, 0.4), view)).all()
-    with pytest.raises(InputError, match="energy band"):
+    with pytest.raises(InputError, match="energy band") as caught:
         fermi_shape(image, image.energies, image.energy_unit, band_tev=(0.01, 10.0))
+    assert caught.value.place == image.place
     assert GAGGERO_NORM == 1.36e-8

@@ -230,6 +230,16 @@ def test_the_columns_that_are_wanted_are_told(forest, tmp_path, capsys, fit, hea
     assert ("diffuse_index" in told) == (fit == "free")
 
 
+def test_values_outside_the_prior_are_told(forest, tmp_path, capsys):
+    header = "background_fraction,diffuse_fraction,catalogue_fraction,diffuse_index"
+    lines = [header, "0.5,0.3,0.2,2.5", "0.5,0.3,0.2,3.5"]
+    rows, _ = evaluate(forest, tmp_path, forest.gather(), "free", lines)
+    assert [float(row["log_prior"]) == -np.inf for row in rows] == [False, True]
+    first, second = (line for line in capsys.readouterr().out.splitlines() if line.startswith("row "))
+    assert second.endswith("log prior -inf: outside the prior")
+    assert "outside" not in first
+
+
 @pytest.mark.parametrize(
     ("shares", "found"),
     [((0.5, 0.5, 0.5), "= 1.5"), ((1.2, -0.2, 0.0), "1.2 + -0.2 + 0"), ((0.5, 0.4, "x"), "correct the cell"),

@@ -68,7 +68,8 @@ def fermi_shape(
     Acero et al. (2016), ApJS 223, 26
     """
     points = energies_tev(energies, energy_unit, image.place)
-    return interpret_image(_Plane(image.place, band_integral(image.array, points, *band_tev), image.cards), extend_deg)
+    total = band_integral(image.array, points, *band_tev, image.place)
+    return interpret_image(_Plane(image.place, total, image.cards), extend_deg)
 
 
 def mean_one(sky_map: SkyMap, grid: LonLatGrid, window: LonLatGrid | None = None) -> Array:

@@ -38,7 +38,7 @@ def energies_tev(energies: Array | None, unit: str, place: str) -> Array:
     return np.asarray(energies, dtype=np.float64) * factor
 
 
-def band_integral(cube: Array, energy_tev: Array, low_tev: float, high_tev: float) -> Array:
+def band_integral(cube: Array, energy_tev: Array, low_tev: float, high_tev: float, place: str = "cube") -> Array:
     """Return the integral over a band of values (E, ...) joined by power laws at energies (E,), values times TeV.
 
     The first and the last power law go on by up to half a step.
@@ -51,7 +51,7 @@ def band_integral(cube: Array, energy_tev: Array, low_tev: float, high_tev: floa
     reach = energy_tev[0] / half[0], energy_tev[-1] * half[-1]
     if not reach[0] * (1 - 1e-3) <= low_tev < high_tev <= reach[1] * (1 + 1e-3):
         wanted = f"within {reach[0]:.4g} and {reach[1]:.4g} TeV"
-        raise InputError("cube", "energy band", f"{low_tev:g} .. {high_tev:g} TeV", wanted, "choose another band")
+        raise InputError(place, "energy band", f"{low_tev:g} .. {high_tev:g} TeV", wanted, "choose another band")
     total = np.zeros(cube.shape[1:])
     bounds = np.concatenate(([0.0], energy_tev[1:-1], [np.inf]))
     for k in range(len(energy_tev) - 1):
@@ -105,4 +105,4 @@ def integrate_cube(
         raise InputError(place, "unit", repr(unit), wanted, "state the unit in the file") from error
     pixels = sky_map.integrate(grid) * factor * np.radians(1.0) ** 2
     bins = pairwise(edges_tev)
-    return np.stack([band_integral(pixels, energy_tev, float(low), float(high)) for low, high in bins])
+    return np.stack([band_integral(pixels, energy_tev, float(low), float(high), place) for low, high in bins])

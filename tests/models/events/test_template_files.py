@@ -167,5 +167,5 @@ def test_maps_that_do_not_cover_the_field_are_told(tmp_path):
     with pytest.raises(InputError, match="pixels outside the map"):
         light(tmp_path, "cube.h5", wide)
     high = Axes(EnergyAxis.from_bins(0.3, 900.0, 4), AXES.grid)
-    with pytest.raises(InputError, match="energy band"):
+    with pytest.raises(InputError, match=r"cube\.h5[^\n]*\n *field *energy band"):
         light(tmp_path, "cube.h5", high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,7 +132,10 @@ def _read_fits(data: Path, looked_at: EventObservation, irfs: Sequence[Irf]) -> 
 def _print(results: Sequence[Mapping[str, object]], densities: NDArray[np.float64], names: Sequence[str]) -> None:
     """Print the log likelihood of each row, and what its first events say."""
     for number, (row, density) in enumerate(zip(results, densities, strict=True)):
-        print(f"row {number + 1}: log likelihood {row['log_likelihood']:.15g}, log prior {row['log_prior']:.15g}")
+        beyond = ": outside the prior" if row["log_prior"] == -math.inf else ""
+        print(
+            f"row {number + 1}: log likelihood {row['log_likelihood']:.15g}, log prior {row['log_prior']:.15g}{beyond}"
+        )
         if number < SHOWN_ROWS:
             print("  event  " + "  ".join(f"{'ln p ' + name:>22}" for name in names))
             for event, values in enumerate(density[:SHOWN_EVENTS]):
