@@ -184,4 +184,9 @@ def _word(kind: Any, unit: str) -> str:  # noqa: ANN401 - any type expression
 
 def _plural(kind: Any, unit: str) -> str:  # noqa: ANN401 - any type expression
     words = dict.fromkeys(_word(member, unit) for member in _open(kind))
-    return " or ".join(dict.fromkeys(_PLURALS.get(word, f"{word}s") for word in words))
+    return " or ".join(
+        dict.fromkeys(
+            _PLURALS.get(word) or (word.replace("list", "lists", 1) if word.startswith("list ") else f"{word}s")
+            for word in words
+        )
+    )

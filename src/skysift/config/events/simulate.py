@@ -56,8 +56,8 @@ class EventSet(BaseSet):
         ],
     ] = key(
         None,
-        "true values of the free parameters of sources, `<component>_<name>`, in TeV or kpc; shares of channels are a "
-        "list",
+        "true values of the free parameters of sources, `<component>_<name>`, in TeV, kpc or GeV cm-3; shares of "
+        "channels are a list",
         example={"dark_matter_mass": 2.0},
         default_factory=dict,
         says="the middle of each prior",

@@ -154,7 +154,11 @@ class Spectrum(Section):
         True, "whether the annihilating particle is its own antiparticle: 8 pi, otherwise 16 pi", example=False
     )
     file: str | None = key(
-        None, "table: energy and density, or channel spectra over mass and ln x", example="spectra.dat", min_length=1
+        None,
+        "table: energy and density (TeV, TeV-1 cm-2 s-1), or channel spectra as PPPC4DMID has them: a line of names, "
+        "then mass in GeV, log10 x, and dN/dlog10 x of each channel",
+        example="spectra.dat",
+        min_length=1,
     )
 
     @model_validator(mode="after")
