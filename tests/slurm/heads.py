@@ -80,6 +80,7 @@ class Submitting(Checkout):
     def __init__(self, folder, cluster):
         super().__init__(folder)
         self.cluster = cluster
+        self.born = time.strftime("%Y-%m-%dT%H:%M:%S")
         self.use_real_steps()
 
     def environment(self, **variables):
@@ -113,7 +114,7 @@ class Submitting(Checkout):
     def jobs(self, rule=""):
         """Return the jobs that were submitted from this folder, those of one rule or all."""
         columns = "JobID,State,Comment%200,ReqMem,Partition,NodeList,WorkDir%400"
-        lines = self.cluster.call("sacct", "-a", "-X", "-n", "-P", "-S", "now-2hours", "-o", columns).splitlines()
+        lines = self.cluster.call("sacct", "-a", "-X", "-n", "-P", "-S", self.born, "-o", columns).splitlines()
         rows = [line.split("|") for line in lines]
         here = [row for row in rows if Path(row[-1]) == self.folder]
         jobs = [
