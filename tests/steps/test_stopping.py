@@ -266,6 +266,16 @@ def test_handlers_are_given_back(tmp_path):
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+def test_what_one_device_has_left_is_nothing_to_another(tmp_path):
+    """A job killed on a GPU may wake up where there is none: its tensors have no place there."""
+    out = tmp_path / "a.nc"
+    for device, expected in (("cuda", 0), ("cuda", 3), ("cpu", 0)):
+        with keep(out, Provenance(), "fit", every_s=0.0, device=device) as kept:
+            assert (kept.checkpoint.load() or {"step": 0})["step"] == expected
+            assert any("device cuda in the checkpoint, cpu now" in text for text in kept.warnings) == (device == "cpu")
+            kept.checkpoint.save(lambda: {"step": 3})
+
+
 # ---------------------------------------------------------------- processes
 
 

@@ -147,7 +147,13 @@ class Keeping:
 
 @contextmanager
 def keep(
-    out: Path, provenance: Provenance, step: str, *, every_s: float = EVERY_S, restart: bool = False
+    out: Path,
+    provenance: Provenance,
+    step: str,
+    *,
+    every_s: float = EVERY_S,
+    restart: bool = False,
+    device: str = "cpu",
 ) -> Iterator[Keeping]:
     """Let a fit be stopped: inside the block, SIGTERM and Ctrl-C end it at a place from which it can go on.
 
@@ -158,12 +164,13 @@ def keep(
     step : of the workflow, whose code makes it
     every_s : seconds between two notes, or more where writing takes long; 0: as many as there can be
     restart : forget what an earlier attempt has left
+    device : ``cpu`` or ``cuda``; what one has left is nothing that the other can go on from to the same answer
 
     Raises
     ------
     ResumeError : an earlier attempt read other data, another configuration or ran other code
     """
-    identity = Identity.of(provenance, code_digest(step))
+    identity = Identity.of(provenance, code_digest(step), device)
     keeping = Keeping(checkpoint_folder(out), identity, every_s, SHARE if every_s else math.inf)
     if restart:
         keeping.remove()

@@ -65,7 +65,7 @@ def run(
     from skysift.models import build
 
     stream = Stream(settings.seed, ("fit", settings.name, counts.name), device)
-    with keep(out, provenance, "fit", every_s=checkpoint_every, restart=restart) as kept:
+    with keep(out, provenance, "fit", every_s=checkpoint_every, restart=restart, device=device) as kept:
         model = build(settings, looked_at, counts, device=device)
         model, notes, hyper, results = _fit(model, settings, stream, kept.checkpoint)
         spent = kept.spent()

@@ -76,7 +76,7 @@ def run(
         settings, looked_at, counts, region=band.region, templates={settings.signal: band.template}, device=device
     )
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data])
-    with keep(out, provenance, "sidebands", every_s=checkpoint_every, restart=restart) as kept:
+    with keep(out, provenance, "sidebands", every_s=checkpoint_every, restart=restart, device=device) as kept:
         peak, sd, grid, log_likelihood = _spurious(model, settings, stream, kept.checkpoint)
     seen = float(counts.counts[:, band.region].sum())
     if not seen > 0:

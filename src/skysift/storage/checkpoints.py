@@ -29,7 +29,7 @@ Content = Mapping[str, tuple[Any, Sequence[np.ndarray]]]
 
 @dataclass(frozen=True)
 class Identity:
-    """What a checkpoint belongs to: sha256 of data, configuration and code, and the versions of libraries."""
+    """What a checkpoint belongs to: sha256 of data, configuration and code, versions of libraries, and the device."""
 
     data: Mapping[str, str]
     configuration: str
@@ -37,9 +37,9 @@ class Identity:
     libraries: Mapping[str, str]
 
     @classmethod
-    def of(cls, provenance: Provenance, code: str) -> Identity:
-        """Return the identity of a result with this provenance, made by code of this digest."""
-        libraries = {**provenance.libraries, "python": provenance.python}
+    def of(cls, provenance: Provenance, code: str, device: str = "cpu") -> Identity:
+        """Return the identity of a result with this provenance, made by code of this digest on a kind of device."""
+        libraries = {**provenance.libraries, "python": provenance.python, "device": device}
         return cls(dict(provenance.inputs), provenance.configuration, code, libraries)
 
 
@@ -95,7 +95,8 @@ def write_checkpoint(
 def read_checkpoint(folder: Path, identity: Identity) -> Recovered:
     """Return the newest generation that can be read, nothing where there is none.
 
-    Damaged generations, and libraries of other versions than those that made it, are told in ``warnings``.
+    Damaged generations, and other versions of libraries or another device than those that made it, are told in
+    ``warnings``.
 
     Raises
     ------
@@ -117,7 +118,9 @@ def read_checkpoint(folder: Path, identity: Identity) -> Recovered:
         _refuse_others(path, found, identity)
         if found.libraries != identity.libraries:
             changed = _describe(found.libraries, identity.libraries)
-            warnings.append(f"started afresh: the checkpoint {path} was made with other versions ({changed})")
+            warnings.append(
+                f"started afresh: the checkpoint {path} was made with other versions or devices ({changed})"
+            )
             remove_checkpoint(folder)
             return Recovered(warnings=warnings)
         return recovered

@@ -74,7 +74,7 @@ def run(
              for step in settings.sequence]  # fmt: skip
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, *used])
     with (
-        keep(out, provenance, "events/fit", every_s=checkpoint_every, restart=restart) as kept,
+        keep(out, provenance, "events/fit", every_s=checkpoint_every, restart=restart, device=device) as kept,
         observe(Progress),
     ):
         results = sequence.run(model, steps, stream, kept.checkpoint.child("sequence"))
