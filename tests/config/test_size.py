@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from skysift.config import resolve
+from skysift.config import load, resolve
 from skysift.config.size import count_inducing, count_pixels, fit_memory_mb, fit_minutes, maps_memory_mb
 
 
@@ -54,3 +54,65 @@ def test_inducing_points_never_outnumber_pixels():
     tiny = analysis(lengthscale="0.001 rad")
     [field] = tiny.model_of("one").components["a"].modulate
     assert count_inducing(tiny, field) == count_pixels(tiny)
+
+
+SOURCES = {
+    "template": "disk",
+    "norm": {"loguniform": [1e-6, 10]},
+    "population": {"slopes": [{"uniform": [2.05, 30]}, {"uniform": [-2, 1.95]}], "breaks": [{"uniform": [0.05, 40]}]},
+}
+
+
+def with_sources(populations=1, engine="map", exposure=None, **settings):
+    """An analysis of 11 800 pixels with so many populations, and one engine."""
+    smooth = {"template": "p6v11", "norm": {"uniform": [0, 20]}}
+    components = {"diffuse": smooth} | {f"sources_{k}": SOURCES for k in range(populations)}
+    kind = "non_poissonian" if populations else "poisson"
+    return resolve(
+        {
+            "run": "size",
+            "observation": {"data": "synthetic", "nside": 128, "region": {"radius": "28.2 deg"}},
+            "model": {"likelihood": kind, "components": components, "exposure": exposure},
+            "fits": {"one": [{engine: settings}]},
+        }
+    )
+
+
+def test_sources_need_memory_and_time_beyond_smooth_light():
+    assert fit_memory_mb(with_sources(1), "one") > fit_memory_mb(with_sources(0), "one")
+    assert (
+        fit_minutes(with_sources(2), "one") > fit_minutes(with_sources(1), "one") > fit_minutes(with_sources(0), "one")
+    )
+    coarse = with_sources(2, exposure={"nodes": 1})
+    assert fit_minutes(with_sources(2, exposure={"nodes": 9}), "one") > fit_minutes(coarse, "one")
+
+
+@pytest.mark.parametrize(
+    ("engine", "few", "many"),
+    [
+        ("map", {"starts": 4}, {"starts": 40}),
+        ("laplace", {"importance": 0}, {"importance": 30_000}),
+        ("grid", {"parameter": "diffuse_norm", "values": 4}, {"parameter": "diffuse_norm", "values": 40}),
+        ("svi", {"guide": "mvn"}, {"guide": "flow"}),
+        ("hmc", {"chains": 4}, {"chains": 16}),
+        ("nuts", {"draws": 100}, {"draws": 1000}),
+        ("nested", {"live": 500}, {"live": 1000}),
+    ],
+)
+def test_evaluations_of_sources_take_their_time(engine, few, many):
+    """An evaluation of two populations at three exposures takes 35 ms, and time limits are four times what is expected.
+
+    What an engine needs without populations is the same for both.
+    """
+    long, short = (fit_minutes(with_sources(2, engine, **settings), "one") for settings in (many, few))
+    smooth = fit_minutes(with_sources(0, engine, **many), "one")
+    assert long > short > smooth
+
+
+def test_the_public_example_has_ten_times_what_was_measured(repository):
+    """Measured on one core: 260 s with a flow, about as much with a Gaussian and its importance draws."""
+    analysis = load([repository / "config/fermi_nptf.yaml"])
+    for fit in ("svi", "laplace"):
+        assert 10 < fit_minutes(analysis, fit) < 130
+    assert fit_minutes(analysis, "nested") > 240
+    assert fit_minutes(analysis, "smooth") < fit_minutes(analysis, "disk_only") < fit_minutes(analysis, "laplace")

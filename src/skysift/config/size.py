@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from skysift.config.engines import GridStep, HmcStep, LaplaceStep, MapStep, NestedStep, NutsStep, SviStep
+
 if TYPE_CHECKING:
     from skysift.config.analysis import Analysis
+    from skysift.config.engines import EngineStep
     from skysift.config.modulation import Modulation
 
 __all__ = ["count_inducing", "count_pixels", "fit_memory_mb", "fit_minutes", "maps_memory_mb"]
@@ -22,6 +25,17 @@ _SECONDS = {"map": 20, "laplace": 20, "grid": 120, "svi": 120, "hmc": 600, "nuts
 _RECIPE_SECONDS = 1800
 _NEWTON_STEPS = 40  # for each point of a grid of hyper-parameters
 _FLOPS = 1e10  # of one core
+# populations of sources: one value and gradient, for each pixel and exposure at which coefficients are computed
+_SOURCE_SECONDS = 5e-7
+_EXPOSURE_NODES = 3
+_TABLES_MB = 400  # probabilities of all counts up to the observed one, and their gradients
+_SOURCE_NUMBERS = 5  # of one population
+_LEAPFROG = 12
+_CLIMB = 60  # evaluations from one start of a search
+_WEIGHED = 20_000  # draws of a guide
+_PLATEAU = 3  # training ends this much before its cap
+_BLOCKS = 4  # of draws until chains agree
+_PROPOSALS = 1500  # of nested sampling, for each live point
 _SAFETY = 4
 
 
@@ -78,7 +92,8 @@ def fit_memory_mb(analysis: Analysis, fit: str) -> int:
     pixels = count_pixels(analysis)
     inducing = sum(count_inducing(analysis, field) for field in _fields(analysis, fit))
     values = _WORKING_COPIES * inducing * (pixels + inducing) + _DRAWS_AT_ONCE * pixels * _bins(analysis)
-    return _BASE_MB + math.ceil(values * 8 / 1e6)
+    tables_mb = _TABLES_MB if _source_columns(analysis, fit) else 0
+    return _BASE_MB + tables_mb + math.ceil(values * 8 / 1e6)
 
 
 def fit_minutes(analysis: Analysis, fit: str) -> int:
@@ -89,4 +104,45 @@ def fit_minutes(analysis: Analysis, fit: str) -> int:
     inducing = sum(count_inducing(analysis, field) for field in fields)
     nodes = math.prod(field.grid ** len(field.free_hypers) for field in fields if field.hyper == "marginalised")
     newton_s = nodes * _NEWTON_STEPS * points * inducing**2 / _FLOPS
-    return int(10 + _SAFETY * (work_s * max(1.0, points / 5000) + newton_s) / 60) + 1
+    sources_s = _source_seconds(analysis, fit)
+    return int(10 + _SAFETY * (work_s * max(1.0, points / 5000) + newton_s + sources_s) / 60) + 1
+
+
+def _source_columns(analysis: Analysis, fit: str) -> int:
+    """Return the populations of a fit times the exposures at which the coefficients of each are computed."""
+    model = analysis.model_of(fit)
+    exposure = model.exposure
+    each = _EXPOSURE_NODES if exposure is None else exposure.nodes or exposure.regions or exposure.nptfit or 1
+    return each * sum(component.population is not None for component in model.components.values())
+
+
+def _source_seconds(analysis: Analysis, fit: str) -> float:
+    """Return the CPU seconds that the likelihood of populations adds to a fit."""
+    columns = _source_columns(analysis, fit)
+    evaluations = sum(_count_evaluations(step) for step in analysis.fits[fit].sequence)
+    return _SOURCE_SECONDS * columns * count_pixels(analysis) * evaluations
+
+
+def _count_evaluations(step: EngineStep) -> float:
+    """Return about how many values or gradients of one population's likelihood an engine wants."""
+    # second derivatives are differences in both directions
+    newton = 2 * _SOURCE_NUMBERS * _NEWTON_STEPS
+    match step:
+        case MapStep(settings=chosen):
+            count = (chosen.steps or _CLIMB) * chosen.starts + newton
+        case LaplaceStep(settings=chosen):
+            count = chosen.draws + chosen.importance + newton
+        case GridStep(settings=chosen):
+            count = chosen.values * (chosen.importance + newton) + chosen.draws
+        case SviStep(settings=chosen):
+            small = chosen.guide == "mvn"
+            trained = (chosen.particles or (16 if small else 128)) * (chosen.steps or (500 if small else 1500))
+            count = chosen.restarts * trained / _PLATEAU + _WEIGHED
+        case HmcStep(settings=chosen):
+            draws = min(chosen.max_draws, _BLOCKS * chosen.draws)
+            count = chosen.chains * (chosen.warmup + draws) * min(_LEAPFROG, chosen.max_leapfrog)
+        case NutsStep(settings=chosen):
+            count = chosen.chains * (chosen.warmup + chosen.draws) * _LEAPFROG
+        case NestedStep(settings=chosen):
+            count = chosen.runs * (chosen.live or 1000) * _PROPOSALS
+    return float(count)
