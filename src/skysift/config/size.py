@@ -127,6 +127,7 @@ def _count_evaluations(step: EngineStep) -> float:
     """Return about how many values or gradients of one population's likelihood an engine wants."""
     # second derivatives are differences in both directions
     newton = 2 * _SOURCE_NUMBERS * _NEWTON_STEPS
+    count: float
     match step:
         case MapStep(settings=chosen):
             count = (chosen.steps or _CLIMB) * chosen.starts + newton
@@ -145,4 +146,4 @@ def _count_evaluations(step: EngineStep) -> float:
             count = chosen.chains * (chosen.warmup + chosen.draws) * _LEAPFROG
         case NestedStep(settings=chosen):
             count = chosen.runs * (chosen.live or 1000) * _PROPOSALS
-    return float(count)
+    return count
