@@ -75,6 +75,22 @@ def test_a_name_that_is_nearly_one_is_refused_with_what_was_meant():
         resolve(configure({"sequence": ["lader"]}))
 
 
+@pytest.mark.parametrize(
+    ("engine", "word"),
+    [
+        ({"nested": {"library": "nautilus", "sample": "rwalk"}}, "sample"),
+        ({"nested": {"library": "nautilus", "dlogz": 0.5}}, "dlogz"),
+        ({"nested": {"discard": False}}, "discard"),
+        ({"nested": {"live": 5}}, "live"),
+        ({"hmc": {"max_draws": 3}}, "max_draws"),
+        ({"hmc": {"draws": 1}}, "draws"),
+    ],
+)
+def test_settings_without_effect_or_sense_are_refused(engine, word):
+    with pytest.raises(InputError, match=word):
+        resolve(configure([engine]))
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_run(name, seed):
     """On three norms, with a tenth of the published effort where it is much."""

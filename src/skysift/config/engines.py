@@ -226,6 +226,15 @@ class NestedSettings(Section):
         True, "forget what nautilus drew while it built its bounds, which is not independent of them", example=True
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        other = {"dynesty": ("discard",), "nautilus": ("sample", "dlogz")}[self.library]
+        # slices write defaults out
+        idle = [name for name in other if getattr(self, name) != type(self).model_fields[name].get_default()]
+        if idle:
+            raise fault(f"settings of {self.library}", "leave it out, or take the other library", ", ".join(idle))
+        return self
+
 
 class _Step(Section):
     engine: str
