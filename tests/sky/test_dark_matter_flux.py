@@ -35,10 +35,27 @@ def test_continuum_is_the_published_one_and_ends_at_the_mass():
     np.testing.assert_allclose(channel.integrals(EDGES, mass), wanted, rtol=1e-10)
 
 
-def test_line_is_two_photons_in_the_bin_of_the_mass():
-    photons = Line().integrals(EDGES, torch.tensor([EDGES[3], 1.0, 6.0]))
-    assert photons.sum(-1).tolist() == [2.0, 2.0, 0.0]
-    assert photons[0, 3] == 2.0
+def test_line_is_two_photons_in_the_bin_of_the_mass_or_the_next():
+    middle = math.sqrt(EDGES[3] * EDGES[4])
+    photons = Line().integrals(EDGES, torch.tensor([EDGES[3], 1.0, 6.0, middle], dtype=torch.float64))
+    assert photons.sum(-1).tolist() == pytest.approx([2.0, 2.0, 0.0, 2.0], abs=1e-12)
+    assert photons[3, 3] == pytest.approx(2.0, abs=1e-12)
+    # at an edge: by the distance to the middles of both bins
+    low, high = (math.log(EDGES[3] / EDGES[2]), math.log(EDGES[4] / EDGES[3]))
+    assert photons[0, 2:4].tolist() == pytest.approx([2 * high / (low + high), 2 * low / (low + high)])
+    assert Line().integrals([0.5, 2.0], 1.0).tolist() == [2.0]
+    assert Line().integrals([0.5, 2.0], torch.tensor([1.0, 3.0])).tolist() == [[2.0], [0.0]]
+
+
+def test_line_moves_without_jumps_and_stays_where_it_is():
+    """Its mean in ln E is the mass between the outer middles; from mass to mass nothing jumps."""
+    edges = np.geomspace(0.1, 10.0, 21)
+    middles = torch.tensor(0.5 * np.log(edges[1:] * edges[:-1]))
+    mass = torch.linspace(0.12, 8.0, 4001, dtype=torch.float64)
+    photons = Line().integrals(edges, mass)
+    torch.testing.assert_close(photons @ middles, 2 * mass.log(), rtol=0, atol=1e-12)
+    assert (photons >= 0).all()
+    assert photons.diff(dim=0).abs().max() < 0.2
 
 
 def test_table_is_bilinear_and_its_integrals_are_exact():
@@ -66,7 +83,7 @@ def test_table_is_bilinear_and_its_integrals_are_exact():
 def test_mass_is_free_and_batched():
     """Derivatives where no bin edge crosses the mass; there they are those of the bin's content."""
     mass = torch.tensor([0.7, 2.3], dtype=torch.float64, requires_grad=True)
-    for channel in (made_table(), Bergstrom()):
+    for channel in (made_table(), Bergstrom(), Line()):
         assert torch.autograd.gradcheck(
             lambda m, c=channel: c.integrals(EDGES, m), (mass,), eps=1e-7, rtol=1e-5, atol=1e-7
         )
@@ -85,9 +102,9 @@ def test_fluxes_have_their_units():
     half = AnnihilationSpectrum({"line": Line()}, 1.0, 3e-26, is_self_conjugate=False)
     assert float(half.integrals([0.5, 2.0])[0]) * 2e21 == pytest.approx(flux, rel=1e-12)
     decay = DecaySpectrum({"line": Line()}, mass_tev=2.0, lifetime_s=1e27)
-    found = decay.integrals([0.5, 0.99, 1.01, 3.0])
+    found = decay.integrals([0.5, 0.99, 1 / 0.99, 3.0])
     assert found[1] == pytest.approx(2 / (4 * math.pi * 2000.0 * 1e27), rel=1e-12)
-    assert found[0] == found[2] == 0
+    assert float((found[0] + found[2]) / found[1]) < 1e-12
     energies = np.array([0.1, 0.5])
     continuum = AnnihilationSpectrum({"b": Bergstrom()}, 1.0, 2e-26).density(energies)
     wanted = [2e-26 / (8 * math.pi * 1e6) * bergstrom(e, 1.0) for e in energies]

@@ -72,9 +72,18 @@ class Line:
         return torch.where(_doubles(energy_tev) == _column(mass_tev), math.inf, 0.0)
 
     def integrals(self, edges_tev: ArrayLike | Tensor, mass_tev: Value) -> Tensor:
-        """Return photons in bins of edges (K + 1,): (K,) or (batch, K); no gradient, the mass falls in one bin."""
+        """Return photons in bins of edges (K + 1,): (K,) or (batch, K).
+
+        The two bins whose middles, in ln E, enclose the mass share them: what an instrument makes of one bin then turns
+        into that of the next, where all in the bin of the mass would jump, and have no slope.
+        """
         edges, mass = _doubles(edges_tev), _column(mass_tev)
-        return 2.0 * ((edges[:-1] <= mass) & (mass < edges[1:])).to(torch.float64)
+        middles = 0.5 * (edges[1:] * edges[:-1]).log()
+        passed = ((mass.log() - middles[:-1]) / middles.diff()).clamp(0.0, 1.0)
+        # of all photons, those that are passed on to each bin from the one below, and from it to the one above
+        passed = torch.nn.functional.pad(torch.nn.functional.pad(passed, (1, 0), value=1.0), (0, 1))
+        share = passed[..., :-1] - passed[..., 1:]
+        return 2.0 * share * ((edges[0] <= mass) & (mass < edges[-1]))
 
 
 @dataclass(frozen=True, eq=False)
