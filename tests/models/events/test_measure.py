@@ -2,8 +2,14 @@
 
 import numpy as np
 import pytest
+from tests.models.events.sources import component
 
-from skysift.geometry import LonLatGrid
+from skysift.geometry import EnergyAxis, LonLatGrid
+from skysift.instruments.ctao import Axes, Pointing, read_irf
+from skysift.instruments.ctao.pointing import make_true_axes
+from skysift.instruments.ctao.response import Response
+from skysift.models.events import lights
+from skysift.models.events.columns import fold_light
 from skysift.models.events.measure import narrow
 from skysift.sky.shapes import Disk, Gaussian
 
@@ -45,3 +51,32 @@ def test_a_single_pixel_takes_nothing_from_empty_ones():
     share = np.zeros(GRID.size)
     share[GRID.size // 2] = 1.0
     assert (narrow(share, GRID) == share).all()
+
+
+@pytest.mark.slow
+def test_refining_moves_the_survey_little(data_folder, monkeypatch):
+    """As many pixels again along each side: bins of the quick start move as little as its diffuse sky does."""
+    south = read_irf(data_folder / "ctao/Prod5-South-20deg-AverageAz-14MSTs37SSTs.180000s-v0.1.fits.gz")
+    seen = Axes(EnergyAxis.from_points(0.1, 100.0, 6), LonLatGrid.from_step(-1.2, 1.2, -1.2, 1.2, 0.4))
+    pointing, survey = Pointing(0.0, 0.0, 180000.0), component({"sky": "hgps"})
+    coarse = make_true_axes(south, seen, [pointing])
+    edges = coarse.grid.lon_edges_deg, coarse.grid.lat_edges_deg
+    halved = LonLatGrid(*(np.sort(np.concatenate((x, 0.5 * (x[1:] + x[:-1])))) for x in edges))
+    trues = coarse, Axes(coarse.energy, halved)
+    responses = [Response.build(south, true, seen, pointing) for true in trues]
+
+    def change():
+        made = [
+            lights.make_light(survey, true, seen.grid, lambda *_: data_folder / "ctao/hgps_catalog_v1.fits.gz")
+            for true in trues
+        ]
+        few, many = (fold_light(light, response, 1.0) for light, response in zip(made, responses, strict=True))
+        lit = few > 1e-4 * few.sum()
+        apart = np.abs(np.log(many[lit] / few[lit]))
+        return np.median(apart), apart.max()
+
+    middle, worst = change()
+    assert middle < 2e-3
+    assert worst < 2e-2
+    monkeypatch.setattr(lights, "narrow", lambda share, grid: share)
+    assert change()[1] > 5e-2, "the control: wider by what pixels add"
