@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from skysift.plots.fractions import plot_fractions
 from skysift.plots.injection import plot_injection
-from skysift.plots.maps import FitMaps, plot_fit_maps, plot_signal_maps
+from skysift.plots.maps import FitMaps, plot_fit_maps, plot_likelihood_maps, plot_signal_maps
 from skysift.plots.modulation import Modulation, plot_modulation_by_pixel, plot_modulation_maps
 from skysift.plots.posteriors import FitDraws, Quantity, plot_corner, plot_posteriors
 from skysift.plots.predictive import PredictiveChecks, plot_predictive
@@ -51,6 +51,13 @@ def test_signal_maps_share_one_scale():
     figure, table = plot_signal_maps(MAPS, COUNTS - 9, COUNTS / 9, "gce")
     assert figure.axes[0].images[0].get_clim() == figure.axes[1].images[0].get_clim()
     assert "gce_counts" in table
+
+
+def test_likelihood_maps_show_every_pixel():
+    figure, table = plot_likelihood_maps(MAPS, -COUNTS, COUNTS / 9)
+    assert table["log_likelihood"].tolist() == (-COUNTS).tolist()
+    assert figure.axes[0].images[0].get_clim()[1] == max(-COUNTS)
+    assert "nat" in texts(figure)
 
 
 @pytest.mark.parametrize("known", [True, False])

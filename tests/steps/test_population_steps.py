@@ -92,6 +92,17 @@ def test_what_is_predicted_is_not_poisson(run):
     light = np.trapezoid(file["source_counts/gce_sources/true_density"], np.log(flux)) * area_deg2
     assert light * sky.exposure_cm2_s[0, sky.region].mean() == pytest.approx(2000, rel=0.01)
     records = gather_fits(folder, settings)
-    names = [picture.name for picture, _ in plan_fit(Run(folder, settings, records, []), records[0])]
-    assert f"sources-gce_sources-laplace-{DATA}" in names
+    pictures = {picture.name: picture for picture, _ in plan_fit(Run(folder, settings, records, []), records[0])}
+    assert f"sources-gce_sources-laplace-{DATA}" in pictures
     assert len(density) == 5
+    assert "point-spread function" in pictures[f"checks-laplace-{DATA}"].caption
+    assert "log probability" in pictures[f"likelihood-laplace-{DATA}"].caption
+
+
+def test_neighbours_share_the_photons_of_a_source(run):
+    """Residuals of touching pixels go together more than in replicas, whose pixels are independent."""
+    folder, _ = run
+    file = read(folder / "predictive/laplace" / f"{DATA}.h5", format="predictive")
+    observed, high = file["autocorrelation/observed"], file["autocorrelation/high"]
+    assert observed[0] > 1.2 * high[0]
+    assert (observed[1:] < 1.5 * high[1:]).all()

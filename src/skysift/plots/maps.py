@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["FitMaps", "plot_fit_maps", "plot_signal_maps"]
+__all__ = ["FitMaps", "plot_fit_maps", "plot_likelihood_maps", "plot_signal_maps"]
 
 
 @dataclass(frozen=True)
@@ -117,4 +117,34 @@ def plot_signal_maps(
         places[1][0].set_ylabel("")
     lon, lat = maps.directions()
     columns = {"pixel": maps.pixels, "l_deg": lon, "b_deg": lat, "left_in_counts": left_in, f"{name}_counts": component}
+    return figure, pd.DataFrame(columns)
+
+
+def plot_likelihood_maps(
+    maps: FitMaps, log_likelihood: NDArray[np.float64], deviance: NDArray[np.float64]
+) -> tuple[Figure, pd.DataFrame]:
+    """Plot what each pixel adds to the log likelihood, beside its Poisson deviance.
+
+    Parameters
+    ----------
+    maps : of the fit
+    log_likelihood : (pixel,), nat, log probability of the pixel's counts, mean over the posterior
+    deviance : (pixel,), twice the log of the ratio of Poisson probabilities of the counts, at best and as expected
+    """
+    import pandas as pd
+
+    view = maps.view()
+    panels = (
+        ("Log probability of the counts", log_likelihood, "nat", np.quantile(log_likelihood, [0.005, 1.0])),
+        ("Poisson deviance", deviance, "deviance", np.array([0.0, max(np.quantile(deviance, 0.995), 1e-9)])),
+    )
+    with use_style():
+        figure, places = new_sky_panels(view, 1)
+        for (place, bar), (title, values, label, ends) in zip(places, panels, strict=True):
+            image = rasterise(view, maps.pixels, maps.nside, values)
+            draw_sky(place, bar, image, label, cmap="viridis", vmin=float(ends[0]), vmax=float(ends[1]))
+            place.set_title(title)
+        places[1][0].set_ylabel("")
+    lon, lat = maps.directions()
+    columns = {"pixel": maps.pixels, "l_deg": lon, "b_deg": lat, "log_likelihood": log_likelihood, "deviance": deviance}
     return figure, pd.DataFrame(columns)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skysift.diagnostics.bands import make_ecdf_band
-from skysift.plots.maps import FitMaps, plot_fit_maps, plot_signal_maps
+from skysift.plots.maps import FitMaps, plot_fit_maps, plot_likelihood_maps, plot_signal_maps
 from skysift.plots.modulation import Modulation, plot_modulation_by_pixel, plot_modulation_maps
 from skysift.plots.predictive import PredictiveChecks, plot_predictive
 from skysift.plots.source_counts import SourceCounts, plot_source_counts
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from skysift.steps.report_pictures import Plan
 
 __all__ = ["plan_fit"]
+
+NEIGHBOURS = (
+    "Neighbouring pixels share the photons of a source through the point-spread function, and the likelihood takes "
+    "pixels for independent. Residuals that go together up to a few widths of that function, above the band of "
+    "replicas, are therefore what sources look like, not a fault of the templates; beyond it they are one. Intervals "
+    "of this fit leave that correlation out."
+)
+EACH_PIXEL = (
+    "Left: log probability of each pixel's counts, mean over the posterior, in nat; its sum is the log likelihood. "
+    "Right: deviance from a Poisson variable of the same mean; where it is large and the left map is not low, the "
+    "model explains the photons by a source."
+)
 
 
 def plan_fit(run: Run, record: FitRecord) -> Iterator[Plan]:
@@ -63,15 +75,35 @@ def plan_fit(run: Run, record: FitRecord) -> Iterator[Plan]:
             Picture(f"pixels-{component}-{ending}", section, f"{title}, by pixel{note}", f"{title} {words}, by pixel."),
             partial(plot_modulation_by_pixel, modulation),
         )
+    yield from _plan_sources(run, record, file, maps)
+    has_sources = any(name.startswith("source_counts/") for name in file.datasets)
+    alt, caption = f"Counts histogram, PIT, residuals {words}.", NEIGHBOURS if has_sources else ""
+    yield (
+        Picture(f"checks-{ending}", section, f"Predictive checks{note}", alt, caption=caption),
+        lambda: plot_predictive(_checks(file)),
+    )
+
+
+def _plan_sources(run: Run, record: FitRecord, file: File, maps: FitMaps) -> Iterator[Plan]:
+    """Plan what belongs to populations of sources; the likelihood of each pixel for fits without them too.
+
+    Pixel by pixel, a fit without sources is what one with them is compared with.
+    """
+    section, ending = f"fit:{record.fit}:{record.data}", f"{record.fit}-{record.data}"
+    note = f" ({record.note})" if record.note else ""
+    words = f"of the fit {record.fit} of {record.data}{note}"
     for component in dict.fromkeys(name.split("/")[1] for name in file.datasets if name.startswith("source_counts/")):
         title = f"Source counts of {component}: median, 68 and 95 %"
         alt = f"F^2 dN/dF and the number of sources above F of {component} {words}, with bands and truth where known."
         draw = partial(plot_source_counts, _source_counts(file, component), run.colours[record.fit])
         yield Picture(f"sources-{component}-{ending}", section, f"{title}{note}", alt), draw
-    yield (
-        Picture(f"checks-{ending}", section, f"Predictive checks{note}", f"Counts histogram, PIT, residuals {words}."),
-        lambda: plot_predictive(_checks(file)),
-    )
+    models = run.settings.models.values()
+    if any(getattr(component, "population", None) for model in models for component in model.values()):
+        title, alt = f"Log likelihood by pixel{note}", f"Maps of each pixel's log likelihood and deviance {words}."
+        yield (
+            Picture(f"likelihood-{ending}", section, title, alt, caption=EACH_PIXEL),
+            lambda: plot_likelihood_maps(maps, file["log_likelihood"].sum(axis=0), file["deviance"].sum(axis=0)),
+        )
 
 
 def _maps(file: File) -> FitMaps:
