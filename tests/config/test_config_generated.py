@@ -29,7 +29,8 @@ def sections(base=Section):
 
 SECTIONS = [section for section in sections() if not section.__name__.startswith("_")]
 SHIPPED = ["config/demo.yaml", "config/smoke/fermi.yaml", "config/fermi_gp.yaml", "config/fermi_gp_worlds.yaml",
-           "config/fermi_inner_galaxy.yaml", "config/smoke/nptf.yaml", "config/fermi_nptf.yaml", "config/fermi_gp_nptf.yaml"]  # fmt: skip
+           "config/fermi_inner_galaxy.yaml", "config/smoke/nptf.yaml", "config/fermi_nptf.yaml",
+           "config/fermi_gp_nptf.yaml"]  # fmt: skip
 
 
 @pytest.mark.parametrize("relative", schema.GENERATED, ids=str)

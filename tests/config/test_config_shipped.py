@@ -5,8 +5,8 @@ import pytest
 from skysift.config import load, verify_round_trip
 from skysift.steps import validate
 
-MAPS = ["demo", "smoke/fermi", "smoke/nptf", "calibrate/fermi", "fermi_gp", "fermi_gp_worlds", "fermi_inner_galaxy", "fermi_nptf",
-        "fermi_gp_nptf"]  # fmt: skip
+MAPS = ["demo", "smoke/fermi", "smoke/nptf", "calibrate/fermi", "fermi_gp", "fermi_gp_worlds", "fermi_inner_galaxy",
+        "fermi_nptf", "fermi_gp_nptf"]  # fmt: skip
 EVENTS = ["smoke/events", "calibrate/events", "ctao_quickstart", "ctao_dark_matter"]
 SHIPPED = [*MAPS, *EVENTS]
 #: Files that extend another: both are given to `--configfile`, in this order.
