@@ -106,3 +106,10 @@ def test_bins_share_out_the_photons():
 
 def test_the_same_sky_every_time():
     np.testing.assert_array_equal(SyntheticSky(8).template("diffuse"), SyntheticSky(8).template("diffuse"))
+
+
+@pytest.mark.parametrize("name", ["diffuse", "nfw_squared"])
+def test_northern_halves_are_the_northern_half(sky, region, name):
+    whole, half = sky.template(name)[0, region], sky.template(f"{name}_north")[0, region]
+    is_north = pixel_vectors(NSIDE)[region, 2] > 0
+    np.testing.assert_array_equal(half, np.where(is_north, whole, 0))

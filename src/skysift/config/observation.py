@@ -31,7 +31,15 @@ DATA_SETS: dict[str, dict[str, tuple[str, ...]]] = {
     # The configuration reads no files, so it has to know what each data set offers.
     "fermi": {"templates": _FERMI, "masks": ("mask_3fgl", "mask_3fgl_0p8deg")},
     "synthetic": {
-        "templates": (*_FERMI, "diffuse", "diffuse_alternative", "diffuse_gas", "diffuse_ics"),
+        "templates": (
+            *_FERMI,
+            "diffuse",
+            "diffuse_alternative",
+            "diffuse_gas",
+            "diffuse_ics",
+            "diffuse_north",
+            "nfw_squared_north",
+        ),
         "masks": ("mask_3fgl", "mask_3fgl_0p8deg", "mask_point_sources"),
     },
     "files": {"templates": (), "masks": ()},

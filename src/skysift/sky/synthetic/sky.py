@@ -52,20 +52,29 @@ def _alternative_gas(vectors: Vectors) -> Map:
     return _gas(vectors, 0.13, mismatch)
 
 
+def _north(vectors: Vectors) -> NDArray[np.bool_]:
+    return vectors[:, 2] > 0
+
+
 _EMISSIONS = {
     "diffuse": _Emission(_diffuse, 1.84e-7, 2.7),
+    "diffuse_north": _Emission(lambda vectors: _diffuse(vectors) * _north(vectors), 1.84e-7, 2.7),
     "diffuse_gas": _Emission(_alternative_gas, 2.6e-7, 2.7),
     "diffuse_ics": _Emission(lambda vectors: profiles.exponential_disc(vectors, 4.0, 3.0), 6.4e-8, 2.3),
     "isotropic": _Emission(lambda vectors: np.ones(len(vectors)), 2.25e-7, 2.4),
     "bubbles": _Emission(profiles.bubbles, 3.7e-7, 1.9),
     "disk": _Emission(lambda vectors: profiles.exponential_disc(vectors, 5.0, 0.3), 3.8e-7, 2.4),
     "nfw_squared": _Emission(lambda vectors: profiles.halo_squared(vectors, _CORE_RAD), 3.2e-10, 2.1, _FINE),
+    "nfw_squared_north": _Emission(
+        lambda vectors: profiles.halo_squared(vectors, _CORE_RAD) * _north(vectors), 3.2e-10, 2.1, _FINE
+    ),
     "point_sources": _Emission(lambda vectors: source_shares(vectors) * len(vectors), 1.0e-8, 2.3, _FINE),
 }
 
 _SAME = {"p6v11": "diffuse", "model_o_gas": "diffuse_gas", "model_o_ics": "diffuse_ics"}
 TEMPLATES = (*_EMISSIONS, "diffuse_alternative", *_SAME)
-"""Names of the templates; ``diffuse_alternative`` is 2/3 ``diffuse_gas`` + 1/3 ``diffuse_ics``.
+"""Names of the templates; ``diffuse_alternative`` is 2/3 ``diffuse_gas`` + 1/3 ``diffuse_ics``, and those that end in
+``north`` are another one's northern half.
 
 The names of the Fermi data set's diffuse maps are understood as well, so that a configuration runs on either.
 """
