@@ -2,11 +2,11 @@
 
 import math
 
-import mpmath
 import numpy as np
 import pytest
 import torch
 from scipy import stats
+from tests.likelihoods.by_hand import convolve
 
 from skysift.likelihoods.non_poissonian import PixelCounts, non_poissonian_log_likelihood
 from skysift.likelihoods.source_counts import SourceCountTable
@@ -37,17 +37,6 @@ def coefficients(table, laws):
     """Means (1, population, m) and totals (1, population) of several populations."""
     pairs = [table.integrate(*law(breaks)) for breaks in laws]
     return torch.stack([means[0] for means, _ in pairs])[None], torch.stack([total[0] for _, total in pairs])[None]
-
-
-def convolve(count, smooth, terms, total):
-    """Return ln p of a count: the counts of sources with m photons each, one m after the other, by convolution."""
-    with mpmath.workdps(40):
-        smooth, unseen = mpmath.mpf(smooth), mpmath.mpf(total) - sum(mpmath.mpf(x) for x in terms)
-        found = [mpmath.exp(-smooth) * smooth**k / mpmath.factorial(k) for k in range(count + 1)]
-        for m, mean in enumerate(map(mpmath.mpf, terms), start=1):
-            sources = [mpmath.exp(-mean) * mean**n / mpmath.factorial(n) for n in range(count // m + 1)]
-            found = [sum(sources[n] * found[k - n * m] for n in range(k // m + 1)) for k in range(count + 1)]
-        return float(mpmath.log(found[count]) - unseen)
 
 
 @pytest.mark.parametrize("laws", [(1,), (2,), (3,), (1, 3)])

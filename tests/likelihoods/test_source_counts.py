@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from tests.likelihoods.by_hand import count_sources
 
 from skysift.likelihoods.source_counts import SourceCountTable, log_source_count
 
@@ -33,26 +34,9 @@ def tensors(slopes, breaks, norm=NORM):
     )
 
 
-def segments(slopes, breaks):
-    """Upper end, lower end, value at the upper end (of the first: at the lower one) and slope of each piece."""
-    breaks, norm = [mpmath.mpf(place) for place in breaks], mpmath.mpf(NORM)
-    yield mpmath.inf, breaks[0], breaks[0], norm, mpmath.mpf(slopes[0])
-    for place, lower, slope in zip(breaks, [*breaks[1:], mpmath.mpf(0)], slopes[1:], strict=True):
-        yield place, lower, place, norm, mpmath.mpf(slope)
-        if lower:
-            norm *= (lower / place) ** -mpmath.mpf(slope)
-
-
 def exact(m, slopes, breaks):
-    """c_m by incomplete gamma functions; X for m = 0, by parts from the density of photons."""
-    total = mpmath.mpf(0)
-    with mpmath.workdps(30):
-        for high, low, place, norm, slope in segments(slopes, breaks):
-            for fraction, weight in zip(FRACTIONS, PIXELS, strict=True):
-                share = mpmath.mpf(fraction)
-                gamma = mpmath.gammainc(m + 1 - slope, share * low, share * high)
-                total += weight * norm * place**slope * share ** (slope - 1) * gamma / mpmath.factorial(m)
-    return float(total)
+    """c_m by incomplete gamma functions."""
+    return float(count_sources(m, (NORM, slopes, breaks), (FRACTIONS, PIXELS)))
 
 
 @pytest.mark.parametrize("name", LAWS)
