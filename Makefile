@@ -10,7 +10,7 @@ CORES ?= 2
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q
 
-FAMILIES ?= fermi events
+FAMILIES ?= fermi events nptf
 SIMULATIONS ?= 1000
 
 .PHONY: help .venv demo test test-slurm test-all calibrate benchmark lint format generated clean
@@ -47,7 +47,7 @@ test-slurm: .venv/installed ## tests on a Slurm cluster that they start on this 
 test-all: .venv/installed ## every test; those for Slurm start a cluster of their own
 	$(PYTEST) -n $(CORES)
 
-calibrate: .venv/installed ## every engine on SIMULATIONS=1000 data sets of its own model, two hours on one core; tables of ranks
+calibrate: .venv/installed ## every engine on SIMULATIONS=1000 data sets of its own model, two and a half hours on one core; tables of ranks
 	for family in $(FAMILIES); do \
 		$(BIN)/snakemake --cores $(CORES) --quiet host rules --configfile config/calibrate/$$family.yaml \
 			--config 'calibrate={simulations: $(SIMULATIONS)}'; done

@@ -5,8 +5,8 @@ import pytest
 from skysift.config import load, verify_round_trip
 from skysift.steps import validate
 
-MAPS = ["demo", "smoke/fermi", "smoke/nptf", "calibrate/fermi", "fermi_gp", "fermi_gp_worlds", "fermi_inner_galaxy",
-        "fermi_nptf", "fermi_gp_nptf"]  # fmt: skip
+MAPS = ["demo", "smoke/fermi", "smoke/nptf", "calibrate/fermi", "calibrate/nptf", "fermi_gp", "fermi_gp_worlds",
+        "fermi_inner_galaxy", "fermi_nptf", "fermi_gp_nptf", "nptf_asymmetry"]  # fmt: skip
 EVENTS = ["smoke/events", "calibrate/events", "ctao_quickstart", "ctao_dark_matter"]
 SHIPPED = [*MAPS, *EVENTS]
 #: Files that extend another: both are given to `--configfile`, in this order.
@@ -124,3 +124,26 @@ def test_the_worlds_are_four_and_the_signal_is_injected_at_four_norms(shipped):
     assert sorted({chosen.truth["gce"] for chosen in sets.values()}) == [0, 0.45, 0.9, 1.35]
     for fit in ("best", "best_model_o", "rigid", "control", "check", "check_model_o"):
         assert {"model_o-000", "p6v11-000"} <= set(analysis.fit_data()[fit])
+
+
+def test_the_calibration_of_sources_is_one_population_and_one_template(shipped):
+    analysis = shipped("calibrate/nptf")
+    assert analysis.observation.data == "synthetic"
+    assert analysis.calibrated_fits() == ["hmc", "laplace"]
+    smooth, sources = analysis.model_of("laplace").components.values()
+    assert smooth.population is None
+    assert sources.population.norm_of == "counts"
+    assert len(sources.free) == 3
+
+
+def test_no_sky_of_the_asymmetry_holds_sources(shipped):
+    analysis = shipped("nptf_asymmetry")
+    assert not any(one.populations for one in analysis.simulate.sets.values())
+    has = {name: any(part.population for part in analysis.model_of(name).components.values()) for name in analysis.fits}
+    bends = {name: bool(analysis.model_of(name).components["diffuse"].modulate) for name in analysis.fits}
+    assert has == {"rigid": True, "rigid_smooth": False, "gp": True, "gp_smooth": False}
+    assert bends == {"rigid": False, "rigid_smooth": False, "gp": True, "gp_smooth": True}
+    truths = {name: one.truth for name, one in analysis.simulate.sets.items()}
+    assert "diffuse_north" in truths["diffuse"]
+    assert "nfw_squared_north" in truths["excess"]
+    assert not any(name.endswith("north") for name in truths["symmetric"])
