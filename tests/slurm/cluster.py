@@ -170,10 +170,11 @@ class Cluster:
             command = ["mariadbd", *connect, "--user=mysql", f"--datadir={data}", "--skip-networking",
                        "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--innodb-lock-wait-timeout=900",
                        "--innodb-flush-log-at-trx-commit=0"]  # fmt: skip
-            with (self.state / "logs/mariadbd").open("ab") as log:
-                process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                           start_new_session=True)  # fmt: skip
-            (self.state / "pids/mariadbd").write_text(str(process.pid))
+            # a shell in between, so that it is nobody's child and its number is known
+            script = (
+                f'echo $$ > "{self.state}/pids/mariadbd"; exec "$@" >> "{self.state}/logs/mariadbd" 2>&1 < /dev/null'
+            )
+            self.call("setsid", "--fork", "sh", "-c", script, "sh", *command)
         self._wait("mariadbd", 60, self.answers, "mariadb-admin", *connect, "ping")
         self.call("mariadb", *connect, "-e", "CREATE DATABASE IF NOT EXISTS skysift_accounting")
         self._start_daemon("slurmdbd", "slurmdbd", MYSQL_UNIX_PORT=str(sql / "socket"))

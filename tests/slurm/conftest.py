@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,28 +24,42 @@ def alone(path):
 
 @contextmanager
 def running(cluster):
-    """Start a cluster, and stop it after its last user, unless somebody else had started it."""
+    """Start a cluster, and purge it after its last user, unless somebody else had started it."""
     place = cluster.state.with_name(f"{cluster.state.name}.users")
-    was_running = cluster.is_running()
-    try:
-        with alone(place.with_suffix(".start")):
-            cluster.start()
-    except ClusterError as error:
-        if os.environ.get("SKYSIFT_REQUIRE_SLURM") == "1":
-            pytest.fail(f"{error} (SKYSIFT_REQUIRE_SLURM=1)")
-        pytest.skip(str(error))
+    ours, door = place.with_suffix(".ours"), place.with_suffix(".door")
     with place.open("w") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
-        if not was_running:
-            place.with_suffix(".ours").touch()
-        yield cluster
+        with alone(door):
+            if not cluster.is_running():
+                ours.touch()
+            try:
+                cluster.start()
+            except (ClusterError, subprocess.SubprocessError) as error:
+                give_up(error)
         try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        if place.with_suffix(".ours").exists():
-            place.with_suffix(".ours").unlink()
-            cluster.purge()
+            yield cluster
+        finally:
+            with alone(door):
+                leave(cluster, users, ours)
+
+
+def give_up(error):
+    """Skip, or fail where the cluster is required, and say why."""
+    reason = f"{error} {getattr(error, 'stderr', None) or ''}".strip()
+    if os.environ.get("SKYSIFT_REQUIRE_SLURM") == "1":
+        pytest.fail(f"{reason} (SKYSIFT_REQUIRE_SLURM=1)")
+    pytest.skip(reason)
+
+
+def leave(cluster, users, ours):
+    """Purge the cluster if the tests have started it and nobody else uses it."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    if ours.exists():
+        ours.unlink()
+        cluster.purge()
 
 
 @pytest.fixture(scope="session")
