@@ -28,7 +28,7 @@ _FLOPS = 1e10  # of one core
 # populations of sources: one value and gradient, for each pixel and exposure at which coefficients are computed
 _SOURCE_SECONDS = 5e-7
 _EXPOSURE_NODES = 3
-_TABLES_MB = 400  # probabilities of all counts up to the observed one, and their gradients
+_TABLES_MB = 400  # 5000 pixels or more: probabilities of all counts up to the observed one, and their gradients
 _SOURCE_NUMBERS = 5  # of one population
 _LEAPFROG = 12
 _CLIMB = 60  # evaluations from one start of a search
@@ -92,8 +92,8 @@ def fit_memory_mb(analysis: Analysis, fit: str) -> int:
     pixels = count_pixels(analysis)
     inducing = sum(count_inducing(analysis, field) for field in _fields(analysis, fit))
     values = _WORKING_COPIES * inducing * (pixels + inducing) + _DRAWS_AT_ONCE * pixels * _bins(analysis)
-    tables_mb = _TABLES_MB if _source_columns(analysis, fit) else 0
-    return _BASE_MB + tables_mb + math.ceil(values * 8 / 1e6)
+    tables_mb = _TABLES_MB * min(1.0, pixels / 5000) if _source_columns(analysis, fit) else 0.0
+    return _BASE_MB + math.ceil(tables_mb + values * 8 / 1e6)
 
 
 def fit_minutes(analysis: Analysis, fit: str) -> int:
