@@ -16,7 +16,7 @@ __all__ = ["count_inducing", "count_pixels", "fit_memory_mb", "fit_minutes", "ma
 
 _NATIVE_NSIDE = {"fermi": 128, "synthetic": 64, "files": 128}
 _BASE_MB = 1000  # Python, torch and pyro, and the two Snakemakes that start them
-_LIGHT_MB = 700  # without torch
+_LIGHT_MB = 650  # without torch
 _WORKING_COPIES = 8  # projections, their factors and gradients that live at the same time
 _DRAWS_AT_ONCE = 1000  # values per pixel beside the fields
 _MARGIN = 1.5  # inducing points reach beyond the region
