@@ -81,7 +81,7 @@ def _run_once(cube: Cube, settings: Settings, live: int, stream: Stream) -> Any:
         }
     elif sample == "rslice":
         keywords |= {
-            "sample": Slices(slices=3 + cube.size, evaluate=cube, wrapped=cube.periodic),
+            "sample": Slices(slices=3 + 5 * cube.size, evaluate=cube, wrapped=cube.periodic),
             "pool": WalkTogether(max(1, live // WALKING)),
             "queue_size": max(1, live // WALKING),
             "use_pool": {"prior_transform": False, "loglikelihood": False, "update_bound": False},
