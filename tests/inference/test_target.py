@@ -6,6 +6,8 @@ from tests.contracts.toys import Gaussian, Patchy, PoissonField, PoissonTemplate
 
 from skysift.errors import NumericsError
 from skysift.inference.target import Target
+from skysift.parameters import Parameter, Parameters
+from skysift.parameters.priors import StandardNormal
 
 
 def points(model, count=17, seed=1):
@@ -100,3 +102,19 @@ def test_bad_starts_are_an_error_that_shows_them():
     assert torch.isfinite(target.check_starts(torch.cat([good, bad[:2]]))).sum() == 2
     with pytest.raises(NumericsError, match=r"3 of 5 starting points(.|\n)*x = \[7"):
         target.check_starts(torch.cat([good, bad]))
+
+
+def test_a_likelihood_without_a_word_about_its_values_leaves_the_prior():
+    class Silent:
+        parameters = Parameters([Parameter("x", StandardNormal(), (2,))])
+
+        def expected(self, values):
+            return values["x"]
+
+        def log_likelihood(self, values):
+            return torch.full(values["x"].shape[:1], 3.0, dtype=torch.float64)
+
+    z = torch.tensor([[0.5, -1.0], [2.0, 0.0]], dtype=torch.float64)
+    density, gradient = Target(Silent()).log_density_and_gradient(z)
+    assert torch.equal(gradient, -z)
+    torch.testing.assert_close(density, Target(Silent()).log_density(z))

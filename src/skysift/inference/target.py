@@ -143,6 +143,8 @@ class Target:
             if fused is None:
                 likelihood = _temper(self.model.log_likelihood(values).to(torch.float64), beta)
                 density = self.parameters.add_other_log_density(likelihood, z)
+                if not density.requires_grad:  # a likelihood without a word about z
+                    return density + gaussian, slope
                 (gradient,) = torch.autograd.grad(density.sum(), z)
                 return density.detach() + gaussian, gradient + slope
             prior = self.parameters.add_other_log_density(gaussian, z)
