@@ -22,6 +22,9 @@ def test_numbers_above_are_the_integral_of_the_law():
 @pytest.mark.parametrize(("shift", "is_right"), [(0, True), (1, False)])
 def test_ranks_among_replicas_are_uniform(seed, shift, is_right):
     random = np.random.default_rng(seed)
-    law = lambda size: random.poisson(random.gamma(2.0, 2.0, size))  # noqa: E731 - used here alone
+
+    def law(size):
+        return random.poisson(random.gamma(2.0, 2.0, size))
+
     pit = rank_in_replicas(law(3000) + shift, law((150, 3000)), random)
     assert bool(stats.kstest(pit, "uniform").pvalue > 1e-4) is is_right

@@ -197,6 +197,7 @@ class Cluster:
         states = self.node_states()
         lost = [node for node in NODES if states.get(node, "down").rstrip("*") not in ("idle", "mixed", "allocated")]
         for node in lost:
+            # it may have come back by itself meanwhile; whether all take jobs is asked again
             with contextlib.suppress(subprocess.CalledProcessError):
                 self.call("scontrol", "update", f"nodename={node}", "state=resume")
         return not lost
@@ -233,6 +234,7 @@ class Cluster:
         jobs = self.call("squeue", "-h", "-w", node, "-o", "%A").split()
         os.kill(self._pid(f"slurmd.{node}", "slurmd"), signal.SIGKILL)
         for process in Path("/proc").glob("[0-9]*"):
+            # a process may end while it is looked at: then it needs no signal
             with contextlib.suppress(OSError):
                 words = (process / "cmdline").read_text(errors="replace")
                 is_step = any(words.startswith(f"slurmstepd: [{job}.") for job in jobs)
@@ -245,6 +247,7 @@ class Cluster:
         """Cancel all jobs and stop every daemon that this cluster started."""
         if self.is_running():
             for wait_s in (15, 5):
+                # a controller that no longer answers cancels nothing; its daemons are stopped below
                 with contextlib.suppress(subprocess.SubprocessError):
                     self.call("scancel", "--user=root", *(["--signal=KILL", "--full"] if wait_s == 5 else []))
                 end = time.monotonic() + wait_s

@@ -1,6 +1,7 @@
 """Snakemake that submits to the cluster: started, watched, interrupted and killed by the tests."""
 
 import csv
+import os
 import shutil
 import subprocess
 import time
@@ -8,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+import pytest
 from tests.workflow.checkouts import Checkout
 
-__all__ = ["Head", "Job", "Submitting", "deterministic", "numbers", "until"]
+__all__ = ["Head", "Job", "Submitting", "deterministic", "give_up", "numbers", "until"]
 
 #: A loaded machine may need this long for what takes seconds in peace.
 PATIENCE_S = 900
@@ -18,6 +20,13 @@ PATIENCE_S = 900
 HASTE = ("--slurm-init-seconds-before-status-checks", "2")
 #: What times and machines get into.
 VARYING = ("logs/", "benchmarks/", "report.html", "figures/", "tables/cost.csv", "checkpoints/")
+
+
+def give_up(reason):
+    """Skip, or fail where the cluster is required, and say why."""
+    if os.environ.get("SKYSIFT_REQUIRE_SLURM") == "1":
+        pytest.fail(f"{reason} (SKYSIFT_REQUIRE_SLURM=1)")
+    pytest.skip(reason)
 
 
 def until(what, is_so, patience_s=PATIENCE_S):
