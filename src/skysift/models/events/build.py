@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from skysift.errors import InputError
+from skysift.geometry.sparse import SparseMatrix
 from skysift.models.events.dark_matter import make_map
 from skysift.models.events.lights import Finder, make_spectrum
 from skysift.models.events.measure import measure_spectrum
 from skysift.models.events.nodes import find_nodes, interpolate_nodes, list_nodes
 from skysift.models.events.parameters import channel_names, full_names, make_source_prior, source_parameters
-from skysift.models.events.sparse import SparseMatrix
 from skysift.models.mixture import MixtureModel
 from skysift.models.mixture.densities import DensityTable, read_densities
 from skysift.models.mixture.norms import Norms

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
 from torch import Tensor
 
+from skysift.geometry.sparse import SparseMatrix
 from skysift.geometry.sphere import angular_separation_deg, lonlat_deg, unit_vectors
 from skysift.sky.dark_matter.line_of_sight import DEPTH_KPC, Kind, integrate_sight
 from skysift.sky.dark_matter.profiles import Profile, check_slope
@@ -57,19 +59,13 @@ class HaloGeometry:
     Parameters
     ----------
     angles_deg : (N,) angles at which profiles are integrated
-    first : (K,) number of the first of four angles that a term interpolates
-    weights : (K, 4) of the logarithms of dJ/dOmega there
-    areas_sr : (K,) solid angle of a term, negative where the smooth part is taken off
-    pixels : (K,) pixel of a term
-    size : number of pixels
+    terms : (K, N) from logarithms of dJ/dOmega there to those between them: four weights in each row
+    areas_sr : (J, K) from dJ/dOmega to pixels: solid angles, negative where the smooth part is taken off
     """
 
     angles_deg: Tensor
-    first: Tensor
-    weights: Tensor
-    areas_sr: Tensor
-    pixels: Tensor
-    size: int
+    terms: SparseMatrix
+    areas_sr: SparseMatrix
 
     @classmethod
     def build(cls, grid: LonLatGrid, center_deg: tuple[float, float] = (0.0, 0.0)) -> HaloGeometry:
@@ -83,8 +79,11 @@ class HaloGeometry:
         count = int(np.ceil(np.log10(180.0 / _SMALLEST_DEG) * _PER_DECADE)) + 1
         nodes = np.geomspace(_SMALLEST_DEG, 179.999, count)
         first, weights = _interpolate(np.log(nodes), np.log(np.clip(angle, 1e-300, 179.999)))
-        nodes_deg, firsts, shares, areas, pixels = map(torch.as_tensor, (nodes, first, weights, area, pixel))
-        return cls(nodes_deg, firsts, shares, areas, pixels, grid.size)
+        number = np.arange(len(angle))
+        columns = (first[:, None] + np.arange(4)).reshape(-1)
+        terms = coo_array((weights.reshape(-1), (np.repeat(number, 4), columns)), shape=(len(angle), count))
+        areas = coo_array((area, (pixel, number)), shape=(grid.size, len(angle)))
+        return cls(torch.as_tensor(nodes), SparseMatrix(terms.tocsr()), SparseMatrix(areas.tocsr()))
 
     def integrate(self, profile: Profile, kind: Kind = "annihilation", depth_kpc: float = DEPTH_KPC) -> Tensor:
         """Return the J-factor (GeV2 cm-5) or D-factor (GeV cm-2) of each pixel, (J,) or (batch, J).
@@ -95,10 +94,8 @@ class HaloGeometry:
         """
         check_slope(profile, _STEEPEST[kind])
         logs = integrate_sight(profile, self.angles_deg, kind, depth_kpc).log()
-        terms = sum(logs.index_select(-1, self.first + step) * self.weights[:, step] for step in range(4))
-        terms = torch.as_tensor(terms).exp() * self.areas_sr
-        pixels = terms.new_zeros(*terms.shape[:-1], self.size)
-        return pixels.index_add(-1, self.pixels, terms)
+        pixels = self.areas_sr.multiply(self.terms.multiply(logs.reshape(-1, logs.shape[-1])).exp())
+        return pixels.reshape(*logs.shape[:-1], pixels.shape[-1])
 
 
 def _smooth_terms(

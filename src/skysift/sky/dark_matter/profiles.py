@@ -94,7 +94,9 @@ class GeneralisedNfw(_Halo):
 
     def _shape(self, x: Tensor) -> Tensor:
         gamma, alpha, beta = (lift(value, x.ndim) for value in (self.gamma, self.alpha, self.beta))
-        return x ** (-gamma) * (1 + x**alpha) ** ((gamma - beta) / alpha)
+        # logarithms are taken once and differentiated cheaply: powers take three times as long
+        log_x = x.log()
+        return (((gamma - beta) / alpha) * (alpha * log_x).exp().log1p() - gamma * log_x).exp()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.sparse import random_array
 
-from skysift.models.events.sparse import SparseMatrix
+from skysift.geometry.sparse import SparseMatrix
 
 
 @pytest.mark.parametrize("batch", [1, 3])
