@@ -14,11 +14,29 @@ import yaml
 
 from skysift.errors import InputError
 
-__all__ = ["Document", "dotted", "read_yaml", "read_yaml_text"]
+__all__ = ["Dialect", "Document", "dotted", "read_yaml", "read_yaml_text"]
 
 # A configuration is written by hand: these are far above any that was.
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What a reader accepts.
+
+    Parameters
+    ----------
+    max_bytes : size of the file
+    is_lenient : whether it was written by another program: numbers may be infinite or NaN, dates are text, and an alias
+        may stand for a scalar or for a list or mapping of scalars
+    """
+
+    max_bytes: int = MAX_BYTES
+    is_lenient: bool = False
+
+
+BY_HAND = Dialect()
 
 KeyPath = tuple[str | int, ...]
 # The C parser is ten times faster; both emit the same events and neither constructs objects.
@@ -31,14 +49,16 @@ _WORDS = {
     **dict.fromkeys(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"), True),
     **dict.fromkeys(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"), False),
 }
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?")
+_NOT_FINITE = re.compile(r"[+-]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _AMBIGUOUS = {
     "a number with a leading zero (octal for some readers, decimal for others)": re.compile(
         r"[+-]?0[0-9_]+|[+-]?0[oxb][0-9a-fA-F_]+"
     ),
-    "a date": re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?"),
+    "a date": _DATE,
     "a number in base 60 for some readers": re.compile(r"[+-]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?"),
     "a number with underscores": re.compile(r"[+-]?[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?"),
-    "not a finite number": re.compile(r"[+-]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"),
+    "not a finite number": _NOT_FINITE,
 }
 
 
@@ -70,7 +90,7 @@ class Document:
         return f"{file} line {line}" if line else file
 
 
-def read_yaml(path: Path) -> Document:
+def read_yaml(path: Path, dialect: Dialect = BY_HAND) -> Document:
     """Return the content of a YAML file.
 
     Raises
@@ -88,32 +108,32 @@ def read_yaml(path: Path) -> Document:
         raise InputError(path, "(file)", kind, wanted, remedy)
     try:
         with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            content = stream.read(dialect.max_bytes + 1)
             size = os.fstat(stream.fileno()).st_size
     except OSError as error:
         raise InputError(
             path, "(file)", error.strerror or str(error), "a readable file", "check its permissions"
         ) from error
-    if len(content) > MAX_BYTES:
-        raise _too_large(str(path), size)
+    if len(content) > dialect.max_bytes:
+        raise _too_large(str(path), size, dialect)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = f"byte {error.start} is not UTF-8"
         raise InputError(path, "(file)", found, "text in UTF-8", "save the file as UTF-8") from error
-    return read_yaml_text(text, str(path))
+    return read_yaml_text(text, str(path), dialect)
 
 
-def read_yaml_text(text: str, name: str) -> Document:
+def read_yaml_text(text: str, name: str, dialect: Dialect = BY_HAND) -> Document:
     """Return the content of YAML text; ``name`` stands for the file in messages.
 
     Raises
     ------
     InputError : not a mapping in plain YAML
     """
-    if len(text) > MAX_BYTES:
-        raise _too_large(name, len(text))
-    builder = _Builder(name)
+    if len(text) > dialect.max_bytes:
+        raise _too_large(name, len(text), dialect)
+    builder = _Builder(name, dialect)
     try:
         for event in yaml.parse(text, Loader=_Loader):
             builder.take(event)
@@ -127,13 +147,13 @@ def read_yaml_text(text: str, name: str) -> Document:
     return builder.finish()
 
 
-def _too_large(name: str, size: int) -> InputError:
+def _too_large(name: str, size: int, dialect: Dialect) -> InputError:
     return InputError(
         name,
         "(file)",
         f"{size} bytes",
-        f"a configuration of at most {MAX_BYTES} bytes",
-        "name data files in the configuration, do not paste them into it",
+        f"at most {dialect.max_bytes} bytes of YAML",
+        "name data files in it, do not paste them into it",
     )
 
 
@@ -168,8 +188,10 @@ class _Open:
 class _Builder:
     """Builds plain data from parser events without recursion, so depth cannot exhaust the stack."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, dialect: Dialect) -> None:
         self.name = name
+        self.dialect = dialect
+        self.anchors: dict[str, Any] = {}
         self.lines: dict[KeyPath, tuple[str, int]] = {}
         self.stack: list[_Open] = []
         self.root: Any = None
@@ -182,15 +204,25 @@ class _Builder:
             if self.documents > 1:
                 self.refuse(line, "a second document (---)", "one document", "keep one document in a file")
         elif isinstance(event, yaml.AliasEvent):
-            self.refuse(line, f"alias *{event.anchor}", "no aliases", "write the value out, or merge a second file")
+            self.take_alias(event, line)
         elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             self.refuse_tag(event, line)
             if isinstance(event, yaml.ScalarEvent):
                 self.take_scalar(event, line)
             else:
-                self.open({} if isinstance(event, yaml.MappingStartEvent) else [], line)
+                self.open({} if isinstance(event, yaml.MappingStartEvent) else [], line, event.anchor)
         elif isinstance(event, yaml.CollectionEndEvent):
             self.stack.pop()
+
+    def take_alias(self, event: yaml.AliasEvent, line: int) -> None:
+        value = self.anchors.get(event.anchor)
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        is_key = bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
+        # Aliases of what is large or holds aliases would let a short file unfold without end.
+        is_flat = value is not None and len(inner) <= 100 and not any(isinstance(part, dict | list) for part in inner)
+        if is_key or not (self.dialect.is_lenient and is_flat):
+            self.refuse(line, f"alias *{event.anchor}", "no aliases", "write the value out, or merge a second file")
+        self.put(value.copy() if isinstance(value, dict | list) else value, line)
 
     def refuse_tag(self, event: Any, line: int) -> None:  # noqa: ANN401 - events carry no types
         # Without a tag of its own a scalar has one of its two flags set; a mapping or list has a single flag.
@@ -204,7 +236,10 @@ class _Builder:
         if top is not None and isinstance(top.value, dict) and top.key is None:
             self.take_key(top, event.value, line)
         else:
-            self.put(self.resolve(event.value, line) if event.implicit[0] else event.value, line)
+            value = self.resolve(event.value, line) if event.implicit[0] else event.value
+            if event.anchor is not None:
+                self.anchors[event.anchor] = value
+            self.put(value, line)
 
     def take_key(self, top: _Open, name: str, line: int) -> None:
         if name == "<<":
@@ -224,6 +259,10 @@ class _Builder:
             return _WORDS[text]
         if _INTEGER.fullmatch(text) and len(text) < 30:
             return int(text)
+        if self.dialect.is_lenient and _DATE.fullmatch(text):
+            return text
+        if self.dialect.is_lenient and _NOT_FINITE.fullmatch(text):
+            return float(text.replace(".", ""))
         for meaning, pattern in _AMBIGUOUS.items():
             if pattern.fullmatch(text):
                 self.refuse(
@@ -234,10 +273,12 @@ class _Builder:
                 )
         return float(text) if _FLOAT.fullmatch(text) and len(text) < 100 else text
 
-    def open(self, value: dict[str, Any] | list[Any], line: int) -> None:
+    def open(self, value: dict[str, Any] | list[Any], line: int, anchor: str | None = None) -> None:
         if len(self.stack) >= MAX_DEPTH:
             self.refuse(line, f"more than {MAX_DEPTH} levels", f"at most {MAX_DEPTH} levels", "flatten the structure")
         self.stack.append(_Open(value, self.put(value, line)))
+        if anchor is not None:
+            self.anchors[anchor] = value
 
     def put(self, value: Any, line: int) -> KeyPath:  # noqa: ANN401 - any value
         """Store a value in the open mapping or list, and return its path."""
