@@ -68,7 +68,7 @@ class DispersionColumns:
         """
         true_tev, lines = self.migration.nodes.energies_tev[energy][:, None], self.columns[energy]
         at, upper = self.migration.locate(offset_deg)
-        scales = self.migration.scales(energy, at, upper).T[:, None, :]
+        scales = self.migration.scales(energy, at, upper)[:, None, :]
         table = (lines[:, :, at] * (1 - upper) + lines[:, :, at + 1] * upper) * (scales / true_tev[..., None])
         begins = self.support * true_tev
         slopes = np.diff(table, axis=1) / np.diff(begins)[..., None]

@@ -72,7 +72,7 @@ class EventKernel:
         migration = self.response.factors.migration
         at, upper = (array[pixels] for array in self._places)
         tables = self.columns.at_nodes(number, energy_tev)
-        scales = np.ascontiguousarray(migration.scales(number, *self._places).T)
+        scales = migration.scales(number, *self._places)
         rows = np.arange(len(pixels))[:, None]
         density = np.zeros(pixels.shape)
         for point, table in enumerate(tables):

@@ -66,9 +66,16 @@ def reach_of_cut(missing: float) -> float:
 
 
 def _integrated_share(distance: Array, sigma: Array) -> Array:
-    scaled = distance / sigma
-    density = np.exp(-0.5 * scaled * scaled) * (sigma / np.sqrt(2.0 * np.pi))
-    integral: Array = distance * (0.5 + 0.5 * _erf(scaled * np.sqrt(0.5))) + density
+    """Return G of `average_share_below`; every pass through memory counts, so all is done in place."""
+    scaled = distance / (np.sqrt(2.0) * sigma)
+    integral = _erf(scaled)
+    integral += 1.0
+    integral *= 0.5 * distance
+    scaled *= scaled
+    np.negative(scaled, out=scaled)
+    np.exp(scaled, out=scaled)
+    scaled *= sigma / np.sqrt(2.0 * np.pi)
+    integral += scaled
     return integral
 
 

@@ -69,12 +69,12 @@ class Migration:
         return at, upper
 
     def scales(self, energy: int, at: NDArray[np.int64], upper: Array) -> Array:
-        """Return the weight of each point over the total of its table, (offset, point); zero where that is empty."""
+        """Return the weight of each point over the total of its table, (point, offset); zero where that is empty."""
         totals = self.totals[energy]
         total = (1 - upper) * totals[:, at] + upper * totals[:, at + 1]
-        is_filled = total > 0
-        weights = self.nodes.weights[energy][:, None]
-        return np.where(is_filled, weights / np.where(is_filled, total, 1.0), 0.0).T
+        scales: Array = np.zeros_like(total)
+        np.divide(self.nodes.weights[energy][:, None], total, out=scales, where=total > 0)
+        return scales
 
     def filled_share(self, offset_deg: Array) -> Array:
         """Return the share of each true bin of energy in which the table is not empty, (energy, offset)."""
@@ -110,11 +110,11 @@ class Migration:
             return 0, np.zeros((len(at), 0))
         first, end = int(is_reached[0]), int(is_reached[-1]) + 1
         scales = self.scales(energy, at, upper)
-        parts = np.concatenate((scales * (1 - upper[:, None]), scales * upper[:, None]), axis=1)
+        parts = np.concatenate((scales * (1 - upper), scales * upper))
         shares = np.empty((len(at), end - first))
         for node, here in groups:
             tables = self.filled[energy, :, node : node + 2, first:end]
-            shares[here] = parts[here] @ np.concatenate((tables[:, 0], tables[:, 1]))
+            shares[here] = parts[:, here].T @ np.concatenate((tables[:, 0], tables[:, 1]))
         return first, shares
 
 

@@ -38,29 +38,27 @@ class FoldOperator:
 
     def fold(self, expected: Array) -> Array:
         """Return reconstructed counts (energy, pixel, source) of true ones (energy, pixel, source)."""
-        sources = expected.shape[-1]
-        folded = np.zeros((self.shape[1], self.shape[0], sources))
+        folded = np.zeros((self.shape[1], expected.shape[-1], self.shape[0]))
         for energy, part in self._parts(expected):
             first, shares = self.bands[energy]
-            folded[:, first : first + shares.shape[1]] += part
-        return np.ascontiguousarray(folded.transpose(1, 0, 2))
+            folded[:, :, first : first + shares.shape[1]] += part
+        return np.ascontiguousarray(folded.transpose(2, 0, 1))
 
     def fold_each(self, expected: Array) -> Array:
         """Return what each true energy contributes, (true energy, energy, pixel, source), for true counts."""
         folded = np.zeros((len(self.bands), *self.shape, expected.shape[-1]))
         for energy, part in self._parts(expected):
             first, shares = self.bands[energy]
-            folded[energy, first : first + shares.shape[1]] = part.transpose(1, 0, 2)
+            folded[energy, first : first + shares.shape[1]] = part.transpose(2, 0, 1)
         return folded
 
     def _parts(self, expected: Array) -> Iterator[tuple[int, Array]]:
-        """Yield each true energy and its counts (reconstructed pixel, energy of the band, source)."""
-        sources = expected.shape[-1]
+        """Yield each true energy and its counts (reconstructed pixel, source, energy of the band)."""
         for energy, (_, shares) in enumerate(self.bands):
             if not shares.shape[1] or not expected[energy].any():
                 continue
-            spread = (shares[:, :, None] * expected[energy][:, None, :]).reshape(len(shares), -1)
-            yield energy, (self.spreads[energy] @ spread).reshape(self.shape[1], -1, sources)
+            spread = (expected[energy][:, :, None] * shares[:, None, :]).reshape(len(shares), -1)
+            yield energy, (self.spreads[energy] @ spread).reshape(self.shape[1], expected.shape[-1], -1)
 
     def adjoint(self, weights: Array) -> Array:
         """Return the transpose of `fold` applied to (energy, pixel, source): (true energy, true pixel, source)."""

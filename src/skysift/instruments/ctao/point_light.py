@@ -96,7 +96,7 @@ def sum_point(
         own, spread = light.spread(number, near)
         density = np.zeros(len(own))
         tables = kernel.columns.at_nodes(number, energy[own], nodes)
-        for scale, node in zip(migration.scales(number, at, upper)[0], tables, strict=True):
+        for scale, node in zip(migration.scales(number, at, upper)[:, 0], tables, strict=True):
             density += scale * (node[:, 0] * (1 - upper[0]) + node[:, 1] * upper[0])
         yield number, light.rows[own], (density * spread)[:, None] * expected[number]
 

@@ -92,7 +92,7 @@ def make_psf_operator(
     column, share_along = _shares(along, sigmas_deg, reach)
     row, share_across = _shares(across, sigmas_deg, reach)
     # (pixel, row, column): terms are summed before anything is left out.
-    shares = np.einsum("nk,nbk,nlk->nbl", weights, share_across, share_along)
+    shares = np.einsum("nk,nkb,nkl->nbl", weights, share_across, share_along)
     keep = shares > (cut / 2 / max(shares[0].size, 1) if len(shares) else 0.0)
     index = (row * reconstructed.shape[1])[:, :, None] + column[:, None, :]
     counts = np.zeros(true.size + 1, dtype=np.int32)
@@ -155,7 +155,7 @@ def _sides(true: LonLatGrid, reconstructed: LonLatGrid, columns: NDArray[np.int6
 
 
 def _shares(sides: _Sides, sigmas: Array, reach: Array) -> tuple[NDArray[np.int64], Array]:
-    """Return bins around each true pixel (pixel, bin) and the share that falls into them (pixel, bin, term)."""
+    """Return bins around each true pixel (pixel, bin) and the share that falls into them (pixel, term, bin)."""
     edges, steps = sides.edges, reach / sides.scale
     first = np.clip(np.searchsorted(edges, sides.low - steps, side="right") - 1, 0, len(edges) - 2)
     last = np.clip(np.searchsorted(edges, sides.high + steps, side="left"), first + 1, len(edges) - 1)
@@ -164,6 +164,6 @@ def _shares(sides: _Sides, sigmas: Array, reach: Array) -> tuple[NDArray[np.int6
     numbers = np.minimum(first[:, None] + np.arange(width + 1), len(edges) - 1)
     place = (edges[numbers] - sides.low[:, None]) * sides.scale[:, None]
     size = ((sides.high - sides.low) * sides.scale)[:, None, None]
-    below = average_share_below(place[:, :, None], np.zeros_like(size), size, sigmas[:, None, :])
+    below = average_share_below(place[:, None, :], np.zeros_like(size), size, sigmas[:, :, None])
     bins = np.minimum(numbers[:, :-1], len(edges) - 2)
-    return bins, np.maximum(np.diff(below, axis=1), 0.0)
+    return bins, np.maximum(np.diff(below, axis=2), 0.0)
