@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BrokenPowerLaw", "ExponentialCutoff", "LogParabola", "PowerLaw", "Spectrum", "TableSpectrum", "integrate_log",
+    "power_integral",
 ]  # fmt: skip
 
 Value = float | Tensor
@@ -103,7 +104,7 @@ class PowerLaw:
         """Return the flux (batch, K) in cm-2 s-1 within bins of edges (K + 1,) in TeV."""
         low, high = _bins(edges_tev)
         norm, index, pivot = _columns(self.norm, self.index, self.pivot_tev)
-        return _power_integral(norm, index, pivot, low, high)
+        return power_integral(norm, index, pivot, low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +136,8 @@ class BrokenPowerLaw:
         norm, below, above, edge = _columns(self.norm, self.index_below, self.index_above, self.break_tev)
         low, high = _bins(edges_tev)
         middle = torch.minimum(torch.maximum(edge, low), high)
-        first = _power_integral(norm, below, edge, low, middle)
-        return first + _power_integral(norm, above, edge, middle, high)
+        first = power_integral(norm, below, edge, low, middle)
+        return first + power_integral(norm, above, edge, middle, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +250,7 @@ class TableSpectrum:
         points, values, slopes = self._segments()
         low, high = (torch.minimum(torch.maximum(edge[:, None], points[:-1]), points[1:]) for edge in _bins(edges_tev))
         (norm,) = _columns(self.norm)
-        return norm * _power_integral(values[:-1], slopes, points[:-1], low, high).sum(-1)
+        return norm * power_integral(values[:-1], slopes, points[:-1], low, high).sum(-1)
 
     def _segments(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return energies (N,), values (N,) and the index (N - 1,) between them."""
@@ -257,8 +258,8 @@ class TableSpectrum:
         return points, values, -(values[1:] / values[:-1]).log() / (points[1:] / points[:-1]).log()
 
 
-def _power_integral(norm: Tensor, index: Tensor, pivot: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Return the integral of a power law from low to high, smooth through index 1."""
+def power_integral(norm: Tensor, index: Tensor, pivot: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Return the integral of norm (E / pivot)^-index from low to high, smooth through index 1; all broadcast."""
     width = (high / low).log()
     exponent = (1.0 - index) * width
     is_small = exponent.abs() < 1e-3
