@@ -33,6 +33,12 @@ def test_fit_asks_for_more_memory_when_there_is_more_to_hold(change):
     assert fit_memory_mb(analysis(**change), "one") > fit_memory_mb(analysis(), "one") >= 1000
 
 
+def test_whole_skies_are_taken_in_pieces():
+    """Sixteen times the pixels need the memory of their maps, not that of a projection onto all inducing points."""
+    small, large = (fit_memory_mb(analysis(nside, "180 deg", lengthscale="0.4 rad"), "one") for nside in (128, 512))
+    assert large - small < 2 * maps_memory_mb(analysis(512))
+
+
 def test_fit_asks_for_more_time_when_there_is_more_to_do():
     assert fit_minutes(analysis(engines=["map", "hmc"]), "one") > fit_minutes(analysis(), "one") >= 10
 

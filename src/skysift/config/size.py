@@ -20,8 +20,10 @@ _LIGHT_MB = 650  # without torch
 _WORKING_COPIES = 8  # projections, their factors and gradients that live at the same time
 _DRAWS_AT_ONCE = 1000  # values per pixel beside the fields
 _MARGIN = 1.5  # inducing points reach beyond the region
-# 5000 pixels, one bin, one core
-_SECONDS = {"map": 20, "laplace": 20, "grid": 120, "svi": 120, "hmc": 600, "nuts": 3000, "nested": 600}
+_PIECES_MB = 3000  # longer projections and maps are taken in pieces
+# 5000 pixels, one bin, one core: about twice what benchmarks measure
+_SECONDS = {"map": 5, "laplace": 5, "grid": 20, "svi": 20, "hmc": 120, "nuts": 1000, "nested": 300}
+_LEAST_MINUTES = 10  # nobody waits for what was asked and not used; libraries may come from a slow disk
 _RECIPE_SECONDS = 1800
 _NEWTON_STEPS = 40  # for each point of a grid of hyper-parameters
 _FLOPS = 1e10  # of one core
@@ -88,12 +90,13 @@ def _fields(analysis: Analysis, fit: str) -> list[Modulation]:
 
 
 def fit_memory_mb(analysis: Analysis, fit: str) -> int:
-    """Return the memory in MB of one fit: pixels times inducing points of its fields."""
+    """Return the memory in MB of one fit: its maps, and pixels times inducing points of its fields."""
     pixels = count_pixels(analysis)
     inducing = sum(count_inducing(analysis, field) for field in _fields(analysis, fit))
-    values = _WORKING_COPIES * inducing * (pixels + inducing) + _DRAWS_AT_ONCE * pixels * _bins(analysis)
+    values = _WORKING_COPIES * inducing * pixels + _DRAWS_AT_ONCE * pixels * _bins(analysis)
+    held_mb = min(values * 8 / 1e6, _PIECES_MB) + _WORKING_COPIES * inducing**2 * 8 / 1e6
     tables_mb = _TABLES_MB * min(1.0, pixels / 5000) if _source_columns(analysis, fit) else 0.0
-    return _BASE_MB + math.ceil(tables_mb + values * 8 / 1e6)
+    return maps_memory_mb(analysis, needs_torch=True) + math.ceil(tables_mb + held_mb)
 
 
 def fit_minutes(analysis: Analysis, fit: str) -> int:
@@ -105,7 +108,7 @@ def fit_minutes(analysis: Analysis, fit: str) -> int:
     nodes = math.prod(field.grid ** len(field.free_hypers) for field in fields if field.hyper == "marginalised")
     newton_s = nodes * _NEWTON_STEPS * points * inducing**2 / _FLOPS
     sources_s = _source_seconds(analysis, fit)
-    return int(10 + _SAFETY * (work_s * max(1.0, points / 5000) + newton_s + sources_s) / 60) + 1
+    return int(_LEAST_MINUTES + _SAFETY * (work_s * max(1.0, points / 5000) + newton_s + sources_s) / 60) + 1
 
 
 def _source_columns(analysis: Analysis, fit: str) -> int:
