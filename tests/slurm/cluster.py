@@ -55,8 +55,8 @@ class Cluster:
     has_accounting: bool = True
     cpus: int = 4
     memory_mb: int = 6000
-    node_timeout_s: int = 10
-    kill_wait_s: int = 10
+    node_timeout_s: int = 20
+    kill_wait_s: int = 30
 
     @classmethod
     def from_environment(cls):

@@ -1,25 +1,23 @@
 """Snakemake that submits to the cluster: started, watched, interrupted and killed by the tests."""
 
-import csv
 import os
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import pytest
+from tests.workflow.answers import numbers
 from tests.workflow.checkouts import Checkout
 
-__all__ = ["Head", "Job", "Submitting", "deterministic", "give_up", "numbers", "until"]
+__all__ = ["Head", "Job", "Submitting", "give_up", "until"]
 
 #: A loaded machine may need this long for what takes seconds in peace.
 PATIENCE_S = 900
 #: Status is asked for sooner than on a real cluster.
 HASTE = ("--slurm-init-seconds-before-status-checks", "2")
-#: What times and machines get into.
-VARYING = ("logs/", "benchmarks/", "report.html", "figures/", "tables/cost.csv", "checkpoints/")
 
 
 def give_up(reason):
@@ -137,6 +135,11 @@ class Submitting(Checkout):
         lines = self.cluster.call("squeue", "-h", "-o", "%A|%Z", "-t", "PENDING,RUNNING,COMPLETING").splitlines()
         return [int(number) for number, place in (line.split("|") for line in lines) if Path(place) == self.folder]
 
+    def notes(self):
+        """Return the files in which Snakemake notes what has been begun."""
+        notes = (self.folder / ".snakemake/incomplete").rglob("*")
+        return [note for note in notes if note.is_file() and note.name != "migration_underway"]
+
     def steps(self, name):
         """Return the processes of a step that run for this folder."""
         found = []
@@ -150,10 +153,12 @@ class Submitting(Checkout):
                 found.append(int(process.name))
         return found
 
-    def wait_for_checkpoint(self):
-        """Wait until the fit has begun and kept something, and return its process."""
+    def hold_fit(self):
+        """Wait until the fit has kept something, hold it still, so that nothing depends on haste, and return it."""
         until("a checkpoint", (self.folder / self.CHECKPOINT).exists)
-        return until("the fit", lambda: self.steps("fit"))[0]
+        [fit] = until("the fit", lambda: self.steps("fit"))
+        os.kill(fit, signal.SIGSTOP)
+        return fit
 
     def log(self):
         """Return the log of the last attempt of the fit."""
@@ -170,40 +175,3 @@ class Submitting(Checkout):
         assert numbers(self.folder / self.FIT) == numbers(undisturbed.folder / self.FIT)
         assert list((self.folder / "results").rglob("*.part-*")) == []
         assert not (self.folder / self.CHECKPOINT).exists()
-
-
-def numbers(path):
-    """Return every dataset of a posterior, bytes by name, but for those that tell the time it took."""
-    found = {}
-
-    def take(name, item):
-        if isinstance(item, h5py.Dataset) and not name.startswith("stage_cost/") and name != "cpu":
-            value = item[()]
-            found[name] = value.tobytes() if item.dtype.kind != "O" else repr(value.tolist())
-
-    with h5py.File(path) as file:
-        file.visititems(take)
-        found |= {name: repr(file.attrs[name]) for name in ("log_z", "log_z_error", "converged") if name in file.attrs}
-    return found
-
-
-def timeless(path):
-    """Return the rows of a table without the columns that tell the time it took."""
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))
-    kept = [number for number, name in enumerate(rows[0]) if name != "cpu_s"]
-    return [[row[number] for number in kept] for row in rows]
-
-
-def content(name, path):
-    """Return what must not differ: bytes, or numbers where times or checksums of files with times are inside."""
-    if name.startswith(("fits/", "predictive/", "calibration/")):
-        return numbers(path)
-    return timeless(path) if path.suffix == ".csv" else path.read_bytes()
-
-
-def deterministic(folder):
-    """Return the content of the files of a run that must not differ: byte for byte, or in every number."""
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    kept = {name: path for name, path in files.items() if not name.startswith(VARYING) and path.name[0] != "."}
-    return {name: content(name, path) for name, path in kept.items()}

@@ -35,8 +35,9 @@ def test_database_that_goes_away_and_comes_back(tmp_path, undisturbed, cluster):
         trouble = Submitting(undisturbed.copy(tmp_path / "clone").folder, other)
         trouble.forget(trouble.FIT)
         head = trouble.submit_fit()
-        trouble.wait_for_checkpoint()
+        fit = trouble.hold_fit()
         os.kill(int((other.state / "pids/slurmdbd").read_text()), signal.SIGKILL)
+        os.kill(fit, signal.SIGCONT)
         until("the end of the fit", (trouble.folder / trouble.FIT).exists)
         until("the end of the job", lambda: not trouble.queued())
         assert head.process.poll() is None

@@ -1,21 +1,29 @@
 """Jobs that Slurm ends before they are done: their next attempt goes on to the answer of a run in peace."""
 
+import contextlib
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
-from tests.slurm.heads import numbers, until
+from tests.slurm.heads import until
+from tests.workflow.answers import numbers
 
 pytestmark = pytest.mark.slurm
 
 HERE = Path(__file__).parent
+#: A limit of one minute, and Slurm's pause between two looks at it.
+LONGEST_S = 75
 
 
 def has_pending(process, number):
-    """Tell whether a signal waits for a stopped process."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    """Tell whether a signal waits for a stopped process; so it is where the process is gone."""
+    try:
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    except OSError:
+        return True
     return any(int(status[name], 16) >> (number - 1) & 1 for name in ("SigPnd", "ShdPnd"))
 
 
@@ -24,14 +32,21 @@ def test_time_limit_of_one_minute(trouble, undisturbed):
     early = "fit:slurm_extra='--signal=TERM@20'"
     words = ("--set-resources", "fit:runtime=attempt", early)
     head = trouble.submit_fit(*words, SKYSIFT_CHECKPOINT_EVERY="1000")
-    until("the third engine", lambda: "hmc" in trouble.log())
-    [fit] = trouble.steps("fit")
-    os.kill(fit, signal.SIGSTOP)
-    until("SIGTERM", lambda: has_pending(fit, signal.SIGTERM))
-    os.kill(fit, signal.SIGCONT)
+    until("the second engine", lambda: "svi" in trouble.log())
+    for fit in trouble.steps("fit"):
+        os.kill(fit, signal.SIGSTOP)
+        # on a slow machine Slurm may have asked already: no signal waits then, and the fit is only let go on
+        end = time.monotonic() + LONGEST_S
+        until("SIGTERM", lambda fit=fit, end=end: has_pending(fit, signal.SIGTERM) or time.monotonic() > end)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(fit, signal.SIGCONT)
     head.succeed()
-    assert "exit status 75" in trouble.slurm_logs()[0]
-    assert [job.state for job in trouble.jobs("fit")] == ["FAILED", "COMPLETED"]
+    assert any("exit status 75" in text for text in trouble.slurm_logs())
+    # ... and its first attempt may have ended before it began
+    *stopped, last = [job.state for job in trouble.jobs("fit")]
+    assert "FAILED" in stopped
+    assert set(stopped) <= {"FAILED", "TIMEOUT"}
+    assert last == "COMPLETED"
     assert "going on from the checkpoint" in trouble.log()
     trouble.check_answer(undisturbed)
 
@@ -58,7 +73,7 @@ def test_too_little_memory(clone):
 def test_lost_node(trouble, undisturbed):
     """The first node of a partition of its own dies with everything on it; the second goes on."""
     head = trouble.submit_fit("--default-resources", "slurm_account=test", "slurm_partition=frail")
-    trouble.wait_for_checkpoint()
+    trouble.hold_fit()
     trouble.cluster.lose("c3")
     head.succeed()
     first, second = trouble.jobs("fit")
