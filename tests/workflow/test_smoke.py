@@ -1,11 +1,19 @@
 """The smallest analysis, from configuration to report, with every step doing its real work."""
 
 import csv
+import html
 import re
+import shlex
+import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from skysift.storage.posterior import read_posterior
+
 CONFIGURATION = "config/smoke/fermi.yaml"
+CUBE = "config/smoke/cube.yaml"
 EVENTS = "config/smoke/events.yaml"
 POPULATIONS = "config/smoke/nptf.yaml"
 FITS = ("grid", "chains")
@@ -28,6 +36,21 @@ def check_results(folder, fits):
     assert {place for pair in shown for place in pair if place} <= {"data:"}
 
 
+def redo_a_fit(checkout, run):
+    """Type what the page says about a single step, and find the same posterior."""
+    page = html.unescape((checkout.folder / f"results/{run}/report.html").read_text())
+    line = re.search(r"^<pre>(skysift fit .*?) --out again.nc$", page, re.MULTILINE | re.DOTALL)[1].replace("\\\n", "")
+    words = shlex.split(line)[1:]
+    command = [*checkout.command()[:2], "skysift.cli", *words, "--out", "again.nc"]
+    done = subprocess.run(command, cwd=checkout.folder, env=checkout.environment(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    fit, data = Path(words[2]).stem.removeprefix("fit-"), Path(words[6]).stem
+    first = checkout.folder / f"results/{run}/fits/{fit}/{data}.nc"
+    again, first = (read_posterior(path) for path in (checkout.folder / "again.nc", first))
+    for name, variable in first.variables.items():
+        np.testing.assert_array_equal(again.variables[name].array, variable.array)
+
+
 def test_two_fits_from_configuration_to_report(checkout):
     from skysift.config import load
 
@@ -40,6 +63,7 @@ def test_two_fits_from_configuration_to_report(checkout):
     folder = checkout.folder / "results/smoke-fermi"
     assert sorted(path.name for path in (folder / "fits").iterdir()) == ["chains", "grid", "grid_sidebands"]
     check_results(folder, FITS)
+    redo_a_fit(checkout, "smoke-fermi")
     assert checkout.plan(*words) == {}
 
 
@@ -82,6 +106,7 @@ def test_events_from_configuration_to_report(checkout):
     assert {(row["fit"], row["n"], row["n_failed"]) for row in ranks} == {("quick", "40", "0")}
     assert {row["verdict"] for row in ranks} == {"calibrated"}
     assert "own data</h3>" in (folder / "report.html").read_text(encoding="utf-8")
+    redo_a_fit(checkout, "smoke-events")
     assert checkout.plan("--configfile", EVENTS) == {}
 
 
@@ -89,7 +114,6 @@ def test_events_from_configuration_to_report(checkout):
 def test_events_whose_bins_are_points_from_configuration_to_tables(checkout):
     """The same analysis with one more line, in the other normalisation."""
     from skysift.instruments.ctao.event_observation import read_event_observation
-    from skysift.storage.posterior import read_posterior
 
     checkout.use_real_steps()
     discrete = checkout.folder / "discrete.yaml"
@@ -106,3 +130,22 @@ def test_events_whose_bins_are_points_from_configuration_to_tables(checkout):
         "normalise: discrete" in text for text in read_posterior(folder / "fits/quick/simulated-000.nc").warnings
     )
     assert checkout.plan(*words) == {}
+
+
+@pytest.mark.slow
+def test_a_counts_cube_from_configuration_to_report(checkout):
+    """Sources of a model file are found again, within 5 sd each, and stand on the page; nothing is left to do."""
+    checkout.use_real_steps()
+    checkout.run("--configfile", CUBE)
+    folder = checkout.folder / "results/smoke-cube"
+    check_results(folder, ("best",))
+    found = rows(folder / "tables/posterior.csv")
+    assert len(found) == 11
+    assert all(abs(float(row["mean"]) - float(row["truth"])) < 5 * float(row["sd"]) for row in found)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "point.spatial.lon_0" in page
+    assert "offsets from the middle of the map" in page
+    assert checkout.plan("--configfile", CUBE) == {}
+    models = checkout.folder / "config/models/three_sources.yaml"
+    models.write_text(models.read_text().replace("value: 2.3,", "value: 2.4,"))
+    assert checkout.plan("--configfile", CUBE)["simulate"] == 1
