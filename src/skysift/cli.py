@@ -146,10 +146,10 @@ def _run_kind(step: str, /, **options: object) -> None:
     """Run the step of the kind of analysis that the configuration is of."""
     from skysift.config import kind_of
 
-    is_events = kind_of(options["config"]) == "events"  # type: ignore[arg-type]  # a path
-    if not is_events:
+    kind = kind_of(options["config"])  # type: ignore[arg-type]  # a path
+    if kind == "maps":
         options.pop("response", None)
-    _run(f"events.{step}" if is_events else step, **options)
+    _run(step if kind == "maps" else f"{kind}.{step}", **options)
 
 
 def _run_listed(step: str, name: str, /, **options: object) -> None:

@@ -43,8 +43,9 @@ def test_table_names_exactly_the_rooms_that_a_step_imports(imports, step):
 def test_table_has_every_step_of_the_workflow():
     rules = (PACKAGE.parent.parent / "workflow" / "rules").glob("*.smk")
     digests = [part for file in rules for part in re.findall(r'code_digest\(f?"([^"]+)"\)', file.read_text())]
-    used = {part.replace("{KIND}", kind) for part in digests for kind in ("", "events/")}
-    assert used == set(ROOMS)
+    used = {part.replace("{KIND}", kind) for part in digests for kind in ("", "events/", "cubes/")}
+    # the workflow leaves this rule out for counts cubes
+    assert used - {"cubes/calibrate"} == set(ROOMS)
 
 
 def test_digest_takes_milliseconds():

@@ -3,12 +3,15 @@ RUN = f"results/{analysis.run}"
 DATA_OF_FIT = analysis.fit_data()
 DATA = analysis.all_data()
 CALIBRATED = analysis.calibrated_fits()
-SIDEBAND_REGIONS = [] if IS_EVENTS else analysis.sideband_regions()
-SIDEBAND_FITS = [] if IS_EVENTS else analysis.sideband_fits()
-PREPARE_MB = event_memory_mb(analysis, OBSERVED_EVENTS) if IS_EVENTS else maps_memory_mb(analysis)
+SIDEBAND_REGIONS = [] if IS_EVENTS or IS_CUBES else analysis.sideband_regions()
+SIDEBAND_FITS = [] if IS_EVENTS or IS_CUBES else analysis.sideband_fits()
+if IS_CUBES:
+    PREPARE_MB = cube_memory_mb(analysis)
+else:
+    PREPARE_MB = event_memory_mb(analysis, OBSERVED_EVENTS) if IS_EVENTS else maps_memory_mb(analysis)
 # What a fit compares its model with, and where the steps of this kind of analysis are.
 FIT_DATA = f"{RUN}/{'marginals' if IS_EVENTS else 'data'}/{{data}}.h5"
-KIND = "events/" if IS_EVENTS else ""
+KIND = f"{analysis.kind}/" if IS_EVENTS or IS_CUBES else ""
 
 # In a subshell before `||`, so that the page is tried also when the tables fail.
 PAGE_OF_WHAT_EXISTS = (
@@ -30,7 +33,7 @@ def over_fits(pattern):
 
 def simulate_mb(wildcards, attempt):
     """Memory of a simulation: more where a field is drawn."""
-    if IS_EVENTS:
+    if IS_EVENTS or IS_CUBES:
         return PREPARE_MB * attempt
     return maps_memory_mb(analysis, needs_torch=bool(analysis.simulate.sets[wildcards.set].modulate)) * attempt
 
@@ -42,7 +45,7 @@ def report_mb(wildcards, attempt, threads):
 
 def fit_mb(wildcards, attempt):
     """Memory of a fit."""
-    needed = PREPARE_MB if IS_EVENTS else fit_memory_mb(analysis, wildcards.fit)
+    needed = PREPARE_MB if IS_EVENTS or IS_CUBES else fit_memory_mb(analysis, wildcards.fit)
     return needed * attempt
 
 
@@ -50,6 +53,8 @@ def fit_time(wildcards, attempt):
     """Wall time of a fit, in minutes."""
     if IS_EVENTS:
         return event_fit_minutes(analysis, wildcards.fit, OBSERVED_EVENTS) * attempt
+    if IS_CUBES:
+        return cube_fit_minutes(analysis, wildcards.fit) * attempt
     return fit_minutes(analysis, wildcards.fit) * attempt
 
 

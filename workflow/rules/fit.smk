@@ -3,6 +3,7 @@
 
 rule fit:
     input:
+        MODEL_FILES,
         config=f"{RUN}/config/fit-{{fit}}.yaml",
         observation=f"{RUN}/observation.h5",
         data=FIT_DATA,

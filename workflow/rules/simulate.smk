@@ -24,6 +24,7 @@ rule observe:
 
 rule simulate:
     input:
+        MODEL_FILES,
         config=f"{RUN}/config/simulate-{{set}}.yaml",
         observation=f"{RUN}/observation.h5",
     output:

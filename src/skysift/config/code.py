@@ -12,6 +12,7 @@ _PACKAGE = Path(__file__).parent.parent
 _BASE = ("__init__.py", "errors.py", "config", "storage")
 _MODEL = ("streams.py", "contract.py", "geometry", "parameters", "sky", "instruments", "likelihoods", "models")
 _EVENTS = (*_MODEL, "steps/events/sources.py")
+_CUBES = (*_MODEL, "steps/cubes/sources.py")
 _RESPONSE = ("geometry", "sky", "instruments", "steps/events/sources.py")
 _DENSITY = ("contract.py", "parameters", "likelihoods", "models")
 _RECIPE = ("inference", "steps/progress.py", "steps/recipe.py", "steps/results.py")
@@ -70,6 +71,19 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "steps/trials.py",
     ),
     "events/diagnose": (*_BASE, *_EVENTS, "diagnostics"),
+    "cubes/prepare": (*_BASE, "geometry", "instruments"),
+    "cubes/observe": (*_BASE, "geometry", "instruments"),
+    "cubes/simulate": (*_BASE, *_CUBES),
+    "cubes/fit": (
+        *_BASE,
+        *_CUBES,
+        "inference",
+        "steps/checkpoints.py",
+        "steps/progress.py",
+        "steps/results.py",
+        "steps/device.py",
+    ),
+    "cubes/diagnose": (*_BASE, *_CUBES, "diagnostics"),
     "systematics": ("__init__.py", "errors.py", "storage", "streams.py", "parameters"),
     "tables": (*_BASE, *_GATHERING),
     "report": (*_BASE, "geometry", "sky", "instruments", *_GATHERING, *_PAGE),

@@ -10,6 +10,15 @@ from pydantic import ValidationError
 
 from skysift.config.analysis import Analysis
 from skysift.config.checks import find_contradictions
+from skysift.config.cubes.analysis import CubeAnalysis
+from skysift.config.cubes.checks import find_cube_contradictions
+from skysift.config.cubes.slices import (
+    CUBE_SLICES,
+    CubeFitSlice,
+    CubeObservationSlice,
+    CubeReportSlice,
+    CubeSimulateSlice,
+)
 from skysift.config.events.analysis import EventAnalysis
 from skysift.config.events.checks import find_event_contradictions
 from skysift.config.events.slices import (
@@ -39,8 +48,11 @@ from skysift.errors import InputError, SkysiftError
 
 __all__ = ["AnyAnalysis", "AnyReportSlice", "kind_of", "load", "load_slice", "resolve", "verify_round_trip"]
 
-AnyAnalysis = Analysis | EventAnalysis
-AnyReportSlice = ReportSlice | EventReportSlice
+AnyAnalysis = Analysis | EventAnalysis | CubeAnalysis
+AnyReportSlice = ReportSlice | EventReportSlice | CubeReportSlice
+#: What ``observation.instrument`` says of an analysis that is not of counts maps, and the slices of each kind.
+_KINDS = {"ctao": EventAnalysis.kind, "cube": CubeAnalysis.kind}
+_SLICES = {Analysis.kind: SLICES, EventAnalysis.kind: EVENT_SLICES, CubeAnalysis.kind: CUBE_SLICES}
 _Part = TypeVar("_Part", bound=Section)
 
 
@@ -85,19 +97,29 @@ def resolve(data: Mapping[str, Any], source: str = "configuration", files: Seque
 
 
 def _resolve(document: Document) -> AnyAnalysis:
-    if _is_of_events(document):
+    kind = _kind(document)
+    if kind == EventAnalysis.kind:
         events = _validate(EventAnalysis, document)
         raise_problems(find_event_contradictions(events), document)
         return events
+    if kind == CubeAnalysis.kind:
+        cubes = _validate(CubeAnalysis, document)
+        raise_problems(find_cube_contradictions(cubes), document)
+        return cubes
     analysis = _validate(Analysis, document)
     raise_problems(find_contradictions(analysis), document)
     return analysis
 
 
-def _is_of_events(document: Document) -> bool:
-    """Whether a configuration is of an event analysis: its instrument says so."""
-    observation = document.data.get("observation") if isinstance(document.data, dict) else None
-    return isinstance(observation, dict) and observation.get("instrument") == "ctao"
+def _kind(document: Document) -> str:
+    """Return the kind of a configuration, which its instrument says, or of a slice, which says so itself."""
+    data = document.data if isinstance(document.data, dict) else {}
+    observation = data.get("observation")
+    instrument = observation.get("instrument") if isinstance(observation, dict) else None
+    stated = data.get("kind")
+    if isinstance(stated, str) and stated in _SLICES:
+        return stated
+    return _KINDS.get(instrument, Analysis.kind) if isinstance(instrument, str) else Analysis.kind
 
 
 def _validate(kind: type[_Part], document: Document) -> _Part:
@@ -134,6 +156,14 @@ def load_slice(path: Path | str, kind: Literal["events/fit"]) -> EventFitSlice: 
 def load_slice(path: Path | str, kind: Literal["events/calibrate"]) -> EventCalibrateSlice: ...
 @overload
 def load_slice(path: Path | str, kind: Literal["events/report"]) -> EventReportSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["cubes/observation"]) -> CubeObservationSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["cubes/simulate"]) -> CubeSimulateSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["cubes/fit"]) -> CubeFitSlice: ...
+@overload
+def load_slice(path: Path | str, kind: Literal["cubes/report"]) -> CubeReportSlice: ...
 def load_slice(path: Path | str, kind: str | type[Section]) -> Section:
     """Return the slice of the configuration that one step reads.
 
@@ -141,26 +171,24 @@ def load_slice(path: Path | str, kind: str | type[Section]) -> Section:
     ----------
     path : file written by the workflow, ``results/<run>/config/<slice>.yaml``
     kind : the class of the slice, or its name: ``observation``, ``simulate``, ``fit``, ``calibrate``, ``sidebands``,
-        ``report``; ``events/observation`` and so on for event analyses
+        ``report``; ``events/observation``, ``cubes/observation`` and so on for the other kinds of analysis
 
     Raises
     ------
     InputError : not the file of such a slice
     """
-    known = SLICES | {f"events/{name}": part for name, part in EVENT_SLICES.items()}
+    known = SLICES | {f"{of}/{name}": part for of in _KINDS.values() for name, part in _SLICES[of].items()}
     return _validate(known[kind] if isinstance(kind, str) else kind, read_yaml(Path(path)))
 
 
 def kind_of(path: Path | str) -> str:
-    """Return of which kind of analysis a configuration, or a slice of one, is: ``maps`` or ``events``.
+    """Return of which kind of analysis a configuration, or a slice of one, is: ``maps``, ``events`` or ``cubes``.
 
     Raises
     ------
     InputError : a file that is not plain YAML
     """
-    document = read_yaml(Path(path))
-    is_slice = isinstance(document.data, dict) and document.data.get("kind") == EventAnalysis.kind
-    return EventAnalysis.kind if is_slice or _is_of_events(document) else Analysis.kind
+    return _kind(read_yaml(Path(path)))
 
 
 def verify_round_trip(analysis: AnyAnalysis) -> str:
@@ -179,7 +207,7 @@ def verify_round_trip(analysis: AnyAnalysis) -> str:
             f"({', '.join(differing) or 'values'}): a defect of skysift, please report it with the configuration"
         )
     for name, part in analysis.slices().items():
-        kind = (EVENT_SLICES if isinstance(analysis, EventAnalysis) else SLICES)[name.split("-", 1)[0]]
+        kind = _SLICES[analysis.kind][name.split("-", 1)[0]]
         if plain(_validate(kind, read_yaml_text(yaml_text(part), name))) != part:
             raise SkysiftError(
                 f"slice {name!r} of run {analysis.run!r} changes when it is read back: a defect of skysift"

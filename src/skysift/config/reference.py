@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from skysift.config.analysis import Analysis
+from skysift.config.cubes.analysis import CubeAnalysis
 from skysift.config.events.analysis import EventAnalysis
 from skysift.config.lookup import section_types
 from skysift.config.problems import inline
@@ -41,6 +42,10 @@ def reference_text() -> str:
     events = _find_sections(EventAnalysis, "", {})
     for section in [section for section in events if section not in maps]:
         parts += _describe(section, events[section])
+    parts += ["", "## Counts cubes", "", "With `observation: {instrument: cube}`; engines are as above."]
+    cubes = _find_sections(CubeAnalysis, "", {})
+    for section in [section for section in cubes if section not in {**maps, **events}]:
+        parts += _describe(section, cubes[section])
     return "\n".join(parts) + "\n"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from skysift.config.analysis import Analysis
+from skysift.config.cubes.analysis import CubeAnalysis
 from skysift.config.events.analysis import EventAnalysis
 from skysift.config.section import Section
 
@@ -23,10 +24,10 @@ def schema_text() -> str:
     >>> json.loads(schema_text())["title"]
     'skysift analysis'
     """
-    schema = TypeAdapter[Analysis | EventAnalysis](Analysis | EventAnalysis).json_schema(mode="validation")
-    maps, events = schema.pop("anyOf")
-    ctao = {"properties": {"instrument": {"const": "ctao"}}, "required": ["instrument"]}
-    schema |= {"if": {"properties": {"observation": ctao}}, "then": events, "else": maps}
+    kinds = Analysis | EventAnalysis | CubeAnalysis
+    schema: dict[str, Any] = TypeAdapter[Any](kinds).json_schema(mode="validation")
+    maps, events, cubes = schema.pop("anyOf")
+    schema |= _choose("ctao", events, _choose("cube", cubes, maps))
     for section in _sections(Section):
         _allow_shorthands(schema["$defs"], section)
     head = {
@@ -34,6 +35,12 @@ def schema_text() -> str:
         "$comment": "Generated from the types by `skysift schema --write`; never edited by hand.",
     }
     return json.dumps(head | schema | {"title": "skysift analysis"}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _choose(instrument: str, chosen: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema that takes one form for an instrument, and another form for all others."""
+    named = {"properties": {"instrument": {"const": instrument}}, "required": ["instrument"]}
+    return {"if": {"properties": {"observation": named}}, "then": chosen, "else": other}
 
 
 def _sections(base: type[Section]) -> Iterable[type[Section]]:

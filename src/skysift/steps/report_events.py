@@ -73,6 +73,8 @@ def plan_event_fit(run: Run, record: FitRecord, file: File) -> Iterator[Plan]:
         file.group("image/components"),
     )
 
+    place = file.attributes.get("coordinates", "Galactic coordinates in deg")
+
     def picture(stem: str, title: str, alt: str, caption: str) -> Picture:
         return Picture(f"{stem}-{ending}", section, f"{title}{note}", f"{alt} {words}. {caption}", caption=caption)
 
@@ -87,7 +89,7 @@ def plan_event_fit(run: Run, record: FitRecord, file: File) -> Iterator[Plan]:
     yield (
         picture(
             "sky", "Events on the sky", "Maps of events, model and residual",
-            "Events per pixel, Galactic coordinates in deg, linear and log; right: what the model leaves in squares of "
+            f"Events per pixel, {place}, linear and log; right: what the model leaves in squares of "
             "3 × 3 pixels, as events and in units of √model.",
         ),
         lambda: plot_images(images),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skysift.config.cubes.slices import CubeReportSlice
 from skysift.config.events.slices import EventReportSlice
 from skysift.errors import InterruptedRunError
 from skysift.plots.calibration import plot_ranks
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_figures"]
 
 MOST_IN_CORNER = 4
+MOST_SHOWN = 48
 
 
 def draw_figures(run: Run, processes: int = 1) -> list[Picture]:
@@ -155,6 +157,8 @@ def _main(run: Run, records: Sequence[FitRecord]) -> list[str]:
         for component, part in run.settings.models[record.base].items()
         for free in getattr(part, "free", {})
     ]
+    if isinstance(run.settings, CubeReportSlice):
+        return [name for name in _named(records, "") if not name.endswith("_counts")][:MOST_SHOWN]
     return names + [name for name in dict.fromkeys(own) if any(name in record.quantities for record in records)]
 
 

@@ -42,7 +42,7 @@ def plan_fit(run: Run, record: FitRecord) -> Iterator[Plan]:
     if not path.exists():
         return
     file = read(path, format="predictive")
-    if file.attributes.get("kind") == "events":
+    if file.attributes.get("kind") in ("events", "cubes"):
         yield from plan_event_fit(run, record, file)
         return
     section, ending = f"fit:{record.fit}:{record.data}", f"{record.fit}-{record.data}"

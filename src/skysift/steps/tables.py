@@ -39,7 +39,14 @@ def run(config: Path, run_dir: Path, out_dir: Path) -> None:
     run_dir : ``results/<run>``
     out_dir : where the tables go; missing fits are left out of them
     """
-    settings = load_slice(config, "events/report") if kind_of(config) == "events" else load_slice(config, "report")
+    settings: AnyReportSlice
+    match kind_of(config):
+        case "events":
+            settings = load_slice(config, "events/report")
+        case "cubes":
+            settings = load_slice(config, "cubes/report")
+        case _:
+            settings = load_slice(config, "report")
     records = gather_fits(run_dir, settings)
     rows = cost_rows(records)
     further = sorted({name for row in rows for name in row} - set(COST_FIRST))

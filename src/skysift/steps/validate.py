@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skysift.config import Analysis, ConfigurationError, Observation, load, verify_round_trip
+from skysift.config.cubes.model import CubeModel
 from skysift.instruments.ctao.files import find_missing
 from skysift.steps.observations import verify_files
 
 if TYPE_CHECKING:
     from skysift.config import AnyAnalysis
+    from skysift.config.cubes.observation import CubeObservation
     from skysift.config.events import EventObservation
 
 __all__ = ["run"]
@@ -47,14 +49,15 @@ def _summarise(analysis: AnyAnalysis) -> Iterator[str]:
     for name, data in analysis.fit_data().items():
         recipe = analysis.fits[name].recipe if isinstance(analysis, Analysis) else None
         engines = f"recipe {recipe.name}" if recipe else " > ".join(step.name for step in analysis.fits[name].sequence)
-        components = ", ".join(analysis.model_of(name).components)
+        model = analysis.model_of(name)
+        components = model.file if isinstance(model, CubeModel) else ", ".join(model.components)
         yield f"  fit {name}: {engines} of {components}, on {len(data)} data set{'s' if len(data) > 1 else ''}"
     if isinstance(analysis, Analysis) and analysis.sidebands is not None:
         regions = ", ".join(analysis.sideband_regions())
         yield f"  sidebands of {analysis.sidebands.signal} for {', '.join(analysis.sideband_fits())}: {regions}"
 
 
-def _name_response(observation: EventObservation) -> str:
+def _name_response(observation: EventObservation | CubeObservation) -> str:
     if isinstance(observation.irf, list):
         return "responses of " + ", ".join(f"{part.zenith_deg:g}" for part in observation.irf) + " deg zenith angle"
     return f"response {observation.irf}" if observation.irf else "a response of each pointing"

@@ -1,0 +1,1 @@
+"""Counts cubes: spectral and spatial models folded through a response, compared with counts."""
