@@ -62,6 +62,14 @@ def test_the_exposure_in_words_and_numbers(tmp_path):
     assert read(tmp_path).model.exposure is None
 
 
+def test_a_law_without_breaks_has_limits(tmp_path):
+    sources = {"slopes": [{"uniform": [-2, 4]}], "breaks": [], "limits": [0.1, 40]}
+    true = {"norm": 0.01, "slopes": [2.5], "breaks": [], "limits": [0.2, 30]}
+    analysis = read(tmp_path, simulate__truth={"iso": 1.0}, simulate__populations={"gce": true}, **{OWN: sources})
+    assert list(analysis.model.components["gce"].free) == ["slope_1"]
+    assert analysis.make_slices()["simulate-simulated"].populations["gce"].limits == (0.2, 30)
+
+
 @pytest.mark.parametrize(
     ("psf", "found"),
     [("king", ("king", None)), ("none", ("none", None)), ({"gaussian": "0.2 deg"}, (None, 0.2))],
@@ -86,6 +94,11 @@ WRONG = {
         {f"{OWN}__slopes": [3, 1, 0], f"{OWN}__breaks": [{"uniform": [1, 9]}, {"uniform": [0.1, 2]}],
          f"{OWN}__relative": True},
         ["below 1 after the first"],
+    ),
+    "nothing that ends the law": ({f"{OWN}__slopes": [3], f"{OWN}__breaks": []}, ["0 breaks and no limits"]),
+    "limits and breaks": ({f"{OWN}__limits": [0.1, 40]}, ["1 breaks and both limits"]),
+    "limits the wrong way": (
+        {f"{OWN}__slopes": [3], f"{OWN}__breaks": [], f"{OWN}__limits": [40, 0.1]}, ["the lowest limit first"],
     ),
     "negative break": ({f"{OWN}__breaks": [{"uniform": [-1, 9]}]}, ["breaks above 0"]),
     "negative norm": ({"model__components__gce__norm": {"uniform": [-1, 9]}}, ["norm of at least 0"]),

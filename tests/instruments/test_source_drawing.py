@@ -1,5 +1,6 @@
 """Populations that are drawn: fluxes, photons, where they go, and what a norm means."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -25,7 +26,11 @@ from skysift.sky.source_counts import SourceCounts
 NSIDE = 64
 MEANING = {"units": "counts", "norm_of": "counts", "template_is": "counts"}
 NUMBERS = {"norm": 4000.0, "slopes": [4.0, 0.5], "breaks": [12.0]}
-LAWS = [SourceCounts(0.3, (3.1, 1.0), (8.0,)), SourceCounts(2.0, (2.6, 1.0, 1.7, -1.0), (30.0, 4.0, 0.5))]
+LAWS = {
+    "one break": SourceCounts(0.3, (3.1, 1.0), (8.0,)),
+    "three breaks": SourceCounts(2.0, (2.6, 1.0, 1.7, -1.0), (30.0, 4.0, 0.5)),
+    "no break": SourceCounts(0.2, (1.7,), (), (0.3, 25.0)),
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +45,10 @@ def sky():
     return Observation(NSIDE, pixels, region, edges, exposure, mean, {"bulge": template}, shares=shares)
 
 
-@pytest.mark.parametrize("law", LAWS, ids=["one break", "three breaks"])
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 def test_integrals_are_those_of_the_density(law):
     def between(power, low, high):
-        ends = sorted({low, high, *(b for b in law.breaks if low < b < high)})
+        ends = sorted({low, high, *(b for b in (*law.breaks, *(law.limits or ())) if low < b < high)})
         parts = [
             integrate.quad(lambda s: s**power * law.density(np.array([s]))[0], a, b)
             for a, b in itertools.pairwise(ends)
@@ -55,13 +60,13 @@ def test_integrals_are_those_of_the_density(law):
     assert law.photons() == pytest.approx(between(1, 1e-9, 1e4) + law.photons() - law.photons(1e4), rel=1e-6)
 
 
-@pytest.mark.parametrize("law", LAWS, ids=["one break", "three breaks"])
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 def test_fluxes_have_their_distribution(law, seed):
     faintest = 0.05
     flux = law.draw(5000, faintest, np.random.default_rng(seed))
     share = 1 - np.array([law.number_above(one) for one in np.sort(flux)]) / law.number_above(faintest)
     assert stats.kstest(share, "uniform").pvalue > 1e-4
-    other = SourceCounts(law.norm, tuple(slope + 0.35 for slope in law.slopes), law.breaks)
+    other = dataclasses.replace(law, slopes=tuple(slope + 0.35 for slope in law.slopes))
     wrong = 1 - np.array([other.number_above(one) for one in np.sort(flux)]) / other.number_above(faintest)
     assert stats.kstest(wrong, "uniform").pvalue < 1e-4
 

@@ -5,8 +5,12 @@ import mpmath
 __all__ = ["convolve", "count_sources", "count_sources_in_all"]
 
 
-def segments(norm, slopes, breaks):
+def segments(norm, slopes, breaks, limits=None):
     """Yield upper end, lower end, place and value of the law there, and slope of each piece, the brightest first."""
+    if limits is not None:
+        low, high = map(mpmath.mpf, limits)
+        yield high, low, high, mpmath.mpf(norm), mpmath.mpf(slopes[0])
+        return
     breaks, norm = [mpmath.mpf(place) for place in breaks], mpmath.mpf(norm)
     yield mpmath.inf, breaks[0], breaks[0], norm, mpmath.mpf(slopes[0])
     for place, lower, slope in zip(breaks, [*breaks[1:], mpmath.mpf(0)], slopes[1:], strict=True):
@@ -16,7 +20,7 @@ def segments(norm, slopes, breaks):
 
 
 def count_sources(m, law, shares):
-    """Return c_m: mean number of sources of m photons; the law is A, slopes, breaks, shares are phi and w."""
+    """Return c_m: mean number of sources of m photons; law: A, slopes, breaks (and limits); shares: phi and w."""
     total = mpmath.mpf(0)
     with mpmath.workdps(30):
         for high, low, place, norm, slope in segments(*law):

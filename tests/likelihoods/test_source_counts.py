@@ -6,9 +6,9 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from tests.likelihoods.by_hand import count_sources
+from tests.likelihoods.by_hand import count_sources, count_sources_in_all
 
-from skysift.likelihoods.source_counts import SourceCountTable, log_source_count
+from skysift.likelihoods.source_counts import SourceCountTable, log_photons, log_source_count
 
 FRACTIONS, PIXELS = (0.9, 0.4, 0.05), (0.7, 0.6, 2.6)
 NORM = 0.3
@@ -21,6 +21,9 @@ LAWS = {
     "brighter than any pixel": ([2.5, 0.3], [1e5]),
     "steep as a cut": ([30.0, -10.0], [12.0]),
 }
+
+#: Slope, lowest and highest brightness of laws without breaks.
+LIMITED = [(1.7, (0.2, 30.0)), (-1.0, (12.0, 12.5)), (3.0, (0.5, 4e3)), (2.5, (1e-6, 1e-3)), (1.5, (300.0, 900.0))]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,23 @@ def test_coefficients_equal_incomplete_gamma_functions(table, name):
     found, _ = table.integrate(*tensors(slopes, breaks))
     for m in (1, 2, 3, 5, 10, 30, 60, 90):
         assert float(found[0, m - 1]) == pytest.approx(exact(m, slopes, breaks), rel=1e-11), m
+
+
+@pytest.mark.parametrize(("slope", "limits"), LIMITED, ids=str)
+def test_laws_without_breaks_end_at_their_limits(table, slope, limits):
+    law = tensors([slope] * 3, limits[::-1])
+    found, total = table.integrate(*law, is_limited=True)
+    shares = FRACTIONS, PIXELS
+    for m in (1, 2, 5, 30, 90):
+        wanted = float(count_sources(m, (NORM, [slope], [], limits), shares))
+        # where the brightest source sends far fewer photons, a part in 1e14 of what there is
+        assert float(found[0, m - 1]) == pytest.approx(wanted, rel=1e-11, abs=1e-14 * float(found.max())), m
+    assert float(total) == pytest.approx(float(count_sources_in_all((NORM, [slope], [], limits), shares)), rel=1e-11)
+    low, high = limits
+    photons = NORM * high**slope * (high ** (2 - slope) - low ** (2 - slope)) / (2 - slope)
+    assert math.log(NORM) + float(log_photons(*law[1:], is_limited=True)) == pytest.approx(math.log(photons))
+    outside = torch.tensor([[math.log(0.99 * low), math.log(1.01 * high)]], dtype=torch.float64)
+    assert log_source_count(outside, *law, is_limited=True).exp().tolist() == [[0.0, 0.0]]
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -84,6 +104,18 @@ def test_gradients_are_differences(table, name):
         return torch.cat((means[0, ::9], total)).log()
 
     assert torch.autograd.gradcheck(logarithms, law, eps=1e-6, rtol=1e-6, atol=1e-7)
+
+
+def test_gradients_within_limits_are_differences(table):
+    slope, (low, high) = LIMITED[0]
+    log_norm, slopes, log_breaks = tensors([slope], (high, low))
+
+    def logarithms(log_norm, slopes):
+        means, total = table.integrate(log_norm, slopes.expand(1, 3), log_breaks, is_limited=True)
+        return torch.cat((means[0, ::9], total)).log()
+
+    parts = log_norm.requires_grad_(), slopes.requires_grad_()
+    assert torch.autograd.gradcheck(logarithms, parts, eps=1e-6, rtol=1e-6, atol=1e-7)
 
 
 def test_laws_of_a_batch_do_not_mix(table):

@@ -30,6 +30,7 @@ def exposure():
 
 def population(name="sources", breaks=1, norm="norm", **choices):
     """A population with every number free, and its parameters."""
+    limits = choices.pop("limits", None)
     places = place_nodes(exposure(), 7e10, **choices)
     slopes = tuple(f"{name}_slope_{k}" for k in range(1, breaks + 2))
     falls = tuple(f"{name}_break_{k}" for k in range(1, breaks + 1))
@@ -46,11 +47,12 @@ def population(name="sources", breaks=1, norm="norm", **choices):
         slopes,
         falls,
         is_relative=breaks > 1,
+        limits=limits,
         **total,
     )
     priors = [LogUniform(0.02, 0.2) if norm == "norm" else Uniform(50, 500)]
     priors += [Uniform(2.5, 6.0), *[Uniform(0.5, 1.9)] * breaks]
-    priors += [Uniform(3, 9), *[Uniform(0.1, 0.6)] * (breaks - 1)]
+    priors += [Uniform(3, 9), *[Uniform(0.1, 0.6)] * (breaks - 1)][:breaks]
     return made, [Parameter(key, prior) for key, prior in zip(made.free, priors, strict=True)]
 
 
@@ -125,6 +127,13 @@ def probabilities(model, values):
 class TestTwoPopulationsUnderFields(TestOnePopulation):
     def make(self):
         return join(make("two scales"), population(norm="total"), population("others", breaks=2, regions=3))
+
+
+class TestNoBreak(TestOnePopulation):
+    """Sources of 8 to 900 photons, more than are drawn by their own numbers."""
+
+    def make(self):
+        return join(make("rigid"), population(norm="total", breaks=0, limits=(8.0, 900.0)))
 
 
 def test_without_sources_the_likelihood_is_that_of_templates():

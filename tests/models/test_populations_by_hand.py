@@ -29,6 +29,7 @@ LAWS = {
     1: (0.05, [3.1, 1.2], [8.0]),
     2: (0.04, [3.2, 1.4, 0.2], [15.0, 4.0]),
     3: (0.03, [5.0, 2.2, 1.5, -1.0], [25.0, 9.0, 2.0]),
+    "none": (0.004, [2.3], [], [0.7, 22.0]),
 }
 
 
@@ -36,11 +37,13 @@ def make_model(laws, exposure, *, counts=COUNTS, shares=SHARES, units="counts", 
     """The model of one smooth template and a population for each law, all numbers of populations fixed."""
     mean = EXPOSURE.mean() if units == "flux" else 1.0
     components = {"smooth": Component.model_validate({"template": "smooth", "norm": {"uniform": [0, 3]}})}
-    for name, (norm, slopes, breaks) in zip(PLACES, laws, strict=False):
+    for name, (norm, slopes, breaks, *limits) in zip(PLACES, laws, strict=False):
         own = np.array(breaks) / mean
-        if relative:
+        if relative and len(own):
             own = np.append(own[0], own[1:] / own[:-1])
         sources = {"slopes": slopes, "breaks": own.tolist(), "units": units, "relative": relative}
+        if limits:
+            sources["limits"] = (np.array(limits[0]) / mean).tolist()
         part = {"template": name, "norm": norm * mean, "population": sources}
         components[name] = Component.model_validate(part)
     templates = {name: part[None] for name, part in {"smooth": SMOOTH, **PLACES}.items()}
@@ -63,8 +66,8 @@ def seen_in(pixel, groups, law, name, *, nptfit):
     """Sources per unit of coefficients in a pixel, and the law at the mean exposure of the pixel's region."""
     own = next(EXPOSURE[group].mean() for group in groups if pixel in group)
     ratio = own / EXPOSURE.mean()
-    norm, slopes, breaks = law
-    there = norm / ratio, slopes, [place * ratio for place in breaks]
+    norm, slopes, breaks, *limits = law
+    there = norm / ratio, slopes, [place * ratio for place in breaks], *[[end * ratio for end in one] for one in limits]
     # the template's exposure is divided out; mean counts follow the pixel's own exposure, except in NPTFit
     reference = FULL_SKY if nptfit else EXPOSURE.mean()
     weight = PLACES[name][pixel] * reference / EXPOSURE[pixel]
@@ -83,6 +86,8 @@ def regions_of(count):
         ((3,), {"regions": 3}, {"relative": True}),
         ((1, 3), {"regions": 3}, {}),
         ((2,), {"nptfit": 1}, {}),
+        (("none",), {"regions": 2}, {"units": "flux"}),
+        (("none", 1), {"nptfit": 3}, {}),
         ((2, 1), {"nptfit": 3}, {"units": "flux", "relative": True}),
     ],
     ids=str,

@@ -21,6 +21,10 @@ _NORM_OF = (
     "what the norm measures: `break`, dN/dF at the highest break per unit of template; `counts`, all photons of the "
     "population in the fit region; `intensity`, their mean in ph/cm2/s/sr"
 )
+_LIMITS = (
+    "lowest and highest brightness of the sources, for a power law without breaks; dN/dF at a break is that at the "
+    "highest brightness then"
+)
 _RELATIVE = "each break after the first is given as its share of the one above"
 
 
@@ -31,6 +35,7 @@ class Population(Section):
     ----------
     slopes : list of `Prior`, n_1 (above the highest break) first
     breaks : list of `Prior`, the highest first
+    limits : lowest and highest brightness where there are no breaks
     relative : whether further breaks are shares of the one above
     units : ``counts`` or ``flux``
     norm_of : ``break``, ``counts`` or ``intensity``
@@ -42,13 +47,14 @@ class Population(Section):
         "priors of the slopes, one more than breaks, that of the brightest sources (above 2) first, that of the "
         "faintest (below 2) last",
         example=[{"uniform": [2.05, 30]}, {"uniform": [-2, 1.95]}],
-        min_length=2,
+        min_length=1,
         max_length=9,
     )
     breaks: list[Prior] = key(
-        REQUIRED, "priors of the breaks, the highest first", example=[{"uniform": [0.05, 40]}], min_length=1,
+        REQUIRED, "priors of the breaks, the highest first; [] beside `limits`", example=[{"uniform": [0.05, 40]}],
         max_length=8,
     )  # fmt: skip
+    limits: tuple[PositiveReal, PositiveReal] | None = key(None, _LIMITS, example=[0.1, 40])
     relative: bool = key(False, _RELATIVE, example=True)
     units: Units = key("counts", _UNITS, example="flux")
     norm_of: NormOf = key("break", _NORM_OF, example="intensity")
@@ -73,11 +79,13 @@ class Population(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_lengths(len(self.slopes), len(self.breaks))
+        check_limits(self.limits, len(self.breaks))
         for name, priors in (("slopes", self.slopes), ("breaks", self.breaks)):
             if any(prior.is_rigid_fit for prior in priors):
                 raise fault("numbers or priors", "write a number, or a prior such as uniform", f"rigid_fit in {name}")
-        check_slopes(_edges(self.slopes[0])[0], _edges(self.slopes[-1])[1])
-        self._check_breaks()
+        if self.breaks:
+            check_slopes(_edges(self.slopes[0])[0], _edges(self.slopes[-1])[1])
+            self._check_breaks()
         return self
 
     def _check_breaks(self) -> None:
@@ -103,6 +111,15 @@ def check_lengths(slopes: int, breaks: int) -> None:
         raise fault(
             f"one slope more than breaks: {breaks + 1}", "add or remove a slope", f"{slopes} slopes, {breaks} breaks"
         )
+
+
+def check_limits(limits: tuple[float, float] | None, breaks: int) -> None:
+    """Raise unless there are either breaks or limits, which rise."""
+    if (limits is None) is (breaks == 0):
+        found = f"{breaks} breaks and {'no' if limits is None else 'both'} limits"
+        raise fault("breaks, or limits of a law without breaks", "write for example 'limits: [0.1, 40]'", found)
+    if limits is not None and limits[0] >= limits[1]:
+        raise fault("the lowest limit first", "sort them", f"{limits[0]:g} to {limits[1]:g}")
 
 
 def check_slopes(first: float, last: float) -> None:
@@ -161,7 +178,7 @@ class TruePopulation(Section):
     Attributes
     ----------
     template : None for that of the component of this name
-    norm, slopes, breaks : as in `Population`, numbers
+    norm, slopes, breaks, limits : as in `Population`, numbers
     units, norm_of, template_is : as in `Population`; None for those of the component of this name
     """
 
@@ -169,10 +186,11 @@ class TruePopulation(Section):
         None, "where the sources are", example="nfw_squared", says="that of the component of this name"
     )
     norm: PositiveReal = key(REQUIRED, "true norm", example=0.01)
-    slopes: list[Real] = key(REQUIRED, "true slopes, that of the brightest first", example=[3.5, 0.5], min_length=2)
+    slopes: list[Real] = key(REQUIRED, "true slopes, that of the brightest first", example=[3.5, 0.5], min_length=1)
     breaks: list[PositiveReal] = key(
-        REQUIRED, "true breaks, the highest first, none of them relative", example=[12], min_length=1
+        REQUIRED, "true breaks, the highest first, none of them relative; [] beside `limits`", example=[12]
     )
+    limits: tuple[PositiveReal, PositiveReal] | None = key(None, _LIMITS, example=[0.1, 40])
     units: Units | None = key(None, _UNITS, example="flux", says="those of the component of this name, or counts")
     norm_of: NormOf | None = key(
         None, _NORM_OF, example="intensity", says="that of the component of this name, or break"
@@ -184,7 +202,9 @@ class TruePopulation(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_lengths(len(self.slopes), len(self.breaks))
-        check_slopes(self.slopes[0] - 1e-12, self.slopes[-1] + 1e-12)
+        check_limits(self.limits, len(self.breaks))
+        if self.breaks:
+            check_slopes(self.slopes[0] - 1e-12, self.slopes[-1] + 1e-12)
         if any(low >= high for high, low in zip(self.breaks, self.breaks[1:], strict=False)):
             raise fault("falling breaks", "sort them, the highest first", f"{self.breaks}")
         return self

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["SourceCountTable", "log_photons", "log_source_count"]
+__all__ = ["Law", "SourceCountTable", "log_photons", "log_source_count"]
 
 Array = NDArray[np.float64]
 
@@ -25,7 +26,9 @@ _TERMS = 7
 _FAR = 12.0
 
 
-def log_source_count(log_flux: Tensor, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor) -> Tensor:
+def log_source_count(
+    log_flux: Tensor, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor, *, is_limited: bool = False
+) -> Tensor:
     r"""Return ln dN/dS of a broken power law.
 
     .. math:: \frac{dN}{dS} = A (S/S_1)^{-n_1} \; (S \ge S_1), \quad
@@ -37,6 +40,7 @@ def log_source_count(log_flux: Tensor, log_norm: Tensor, slopes: Tensor, log_bre
     log_norm : (batch,), ln A, at the highest break
     slopes : (batch, breaks + 1), the highest fluxes' first
     log_breaks : (batch, breaks), falling
+    is_limited : whether there is nothing above the first break and below the last one
 
     Returns
     -------
@@ -46,16 +50,20 @@ def log_source_count(log_flux: Tensor, log_norm: Tensor, slopes: Tensor, log_bre
     value = log_norm[:, None] - slopes[:, :1] * (log_flux - log_breaks[:, :1])
     bend = slopes[:, :-1] - slopes[:, 1:]
     below = (log_flux[:, None] - log_breaks[:, :, None]).clamp(max=0.0)
-    return value + (bend[:, :, None] * below).sum(1)
+    value = value + (bend[:, :, None] * below).sum(1)
+    if is_limited:
+        value = value.masked_fill((log_flux > log_breaks[:, :1]) | (log_flux < log_breaks[:, -1:]), -torch.inf)
+    return value
 
 
-def log_photons(slopes: Tensor, log_breaks: Tensor) -> Tensor:
+def log_photons(slopes: Tensor, log_breaks: Tensor, *, is_limited: bool = False) -> Tensor:
     r"""Return ln of the photons of all sources, :math:`\int S \, dN/dS \, dS`, of a broken power law with A = 1.
 
     Parameters
     ----------
     slopes : (batch, breaks + 1), n_1 first; n_1 above 2, the last one below 2
     log_breaks : (batch, breaks), ln S in counts, falling
+    is_limited : whether there is nothing above the first break and below the last one, whatever the slopes
 
     Returns
     -------
@@ -72,7 +80,27 @@ def log_photons(slopes: Tensor, log_breaks: Tensor) -> Tensor:
     ).exp()
     length = log_breaks[:, :-1] - log_breaks[:, 1:]
     middle = heights[:, :-1] * _fall(2 - slopes[:, 1:-1], length)
+    if is_limited:
+        return middle.sum(1).log()
     return (heights[:, 0] / (slopes[:, 0] - 2) + middle.sum(1) + heights[:, -1] / (2 - slopes[:, -1])).log()
+
+
+@dataclass(frozen=True)
+class Law:
+    """dN/dS in counts: ln A (B,), slopes (B, l + 1) and ln breaks (B, l), falling; whether they are limits as well."""
+
+    log_norm: Tensor
+    slopes: Tensor
+    log_breaks: Tensor
+    is_limited: bool = False
+
+    def log_density(self, log_flux: Tensor) -> Tensor:
+        """Return ln dN/dS, (B, point), at ln S (B or 1, point)."""
+        return log_source_count(log_flux, self.log_norm, self.slopes, self.log_breaks, is_limited=self.is_limited)
+
+    def photons(self) -> Tensor:
+        """Return the mean photons of all sources per unit of source density, (B,)."""
+        return (self.log_norm + log_photons(self.slopes, self.log_breaks, is_limited=self.is_limited)).exp()
 
 
 class SourceCountTable:
@@ -140,7 +168,9 @@ class SourceCountTable:
                 series[power - 1, m] = (-1.0) ** rest * moment / (math.factorial(m) * math.factorial(rest))
         return series
 
-    def integrate(self, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor) -> tuple[Tensor, Tensor]:
+    def integrate(
+        self, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor, *, is_limited: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Return the coefficients of m = 1, 2, ... and their total, per source density of one.
 
         Parameters
@@ -148,21 +178,23 @@ class SourceCountTable:
         log_norm : (batch,), ln A, per count
         slopes : (batch, breaks + 1), n_1 first; n_1 above 1, the last one below 2
         log_breaks : (batch, breaks), ln S in counts, falling
+        is_limited : whether there is nothing above the first break and below the last one, whatever the slopes
 
         Returns
         -------
         (batch, largest), (batch,)
         """
-        value = log_source_count(self.places[None], log_norm, slopes, log_breaks) + self.places
-        weights = value.exp() * self.weights
-        weights = weights + self._divide_panels(log_norm, slopes, log_breaks, weights)
+        law = Law(log_norm, slopes, log_breaks, is_limited)
+        weights = (law.log_density(self.places[None]) + self.places).exp() * self.weights
+        weights = weights + self._divide_panels(law, weights)
         found = weights @ self.kernel
-        found = found + self._integrate_faint(log_norm, slopes, log_breaks) @ self.series
-        bright = self._integrate_bright(log_norm, slopes, log_breaks) * float(self.pixels.sum())
+        found = found + self._integrate_faint(law) @ self.series
+        bright = self._integrate_bright(law) * float(self.pixels.sum())
         return found[:, 1:], found[:, 0] + bright
 
-    def _divide_panels(self, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor, whole: Tensor) -> Tensor:
+    def _divide_panels(self, law: Law, whole: Tensor) -> Tensor:
         """Return what weights (batch, point) of panels with breaks in them gain when they are divided there."""
+        log_breaks = law.log_breaks
         edges = torch.from_numpy(self.edges)
         panel = torch.searchsorted(edges, log_breaks.detach().contiguous(), right=True) - 1
         inside = (panel >= 0) & (panel < len(edges) - 1)
@@ -181,7 +213,7 @@ class SourceCountTable:
             half = 0.5 * (stop - start)
             places = start[:, :, None] + half[:, :, None] * (1 + self._points)
             flat = places.reshape(len(places), -1)
-            value = (log_source_count(flat, log_norm, slopes, log_breaks) + flat).exp().reshape(places.shape)
+            value = (law.log_density(flat) + flat).exp().reshape(places.shape)
             local = 2 * (places - low[:, :, None]) / (high - low)[:, :, None] - 1
             share = _lagrange(local, self._points, self._barycentric)
             part = (value * half[:, :, None] * self._rule)[..., None, :] @ share
@@ -192,28 +224,27 @@ class SourceCountTable:
         lost = lost.scatter_reduce(1, columns.reshape(len(columns), -1), taken, "amax")
         return gained - torch.where(lost, whole, 0.0)
 
-    def _integrate_faint(self, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor) -> Tensor:
+    def _integrate_faint(self, law: Law) -> Tensor:
         """Return integrals of dN/dS S^k below the first panel, (batch, k), k = 1, 2, ..."""
         border = torch.as_tensor(self.edges[0])
-        ends = torch.cat((border.expand(len(log_norm), 1), torch.minimum(log_breaks, border)), 1)
-        value = log_source_count(ends, log_norm, slopes, log_breaks)
-        powers = torch.arange(1, _TERMS + 1, dtype=log_norm.dtype)
+        ends = torch.cat((border.expand(len(law.log_norm), 1), torch.minimum(law.log_breaks, border)), 1)
+        value = law.log_density(ends)
+        powers = torch.arange(1, _TERMS + 1, dtype=ends.dtype)
         # piece j goes from break j + 1 (nothing, for the last) up to break j, with slope j
-        exponent = powers + 1 - slopes[:, :, None]
+        exponent = powers + 1 - law.slopes[:, :, None]
         top = (value[:, :, None] + (powers + 1) * ends[:, :, None]).exp()
         length = (ends[:, :-1] - ends[:, 1:])[:, :, None]
         middle = top[:, :-1] * _fall(exponent[:, :-1], length)
-        return middle.sum(1) + top[:, -1] / exponent[:, -1]
+        return middle.sum(1) if law.is_limited else middle.sum(1) + top[:, -1] / exponent[:, -1]
 
-    def _integrate_bright(self, log_norm: Tensor, slopes: Tensor, log_breaks: Tensor) -> Tensor:
+    def _integrate_bright(self, law: Law) -> Tensor:
         """Return the integral of dN/dS above the last panel, (batch,)."""
         border = torch.as_tensor(self.edges[-1])
-        starts = torch.cat((torch.maximum(log_breaks, border), border.expand(len(log_norm), 1)), 1)
-        value = log_source_count(starts, log_norm, slopes, log_breaks)
-        lower = (value + starts).exp()
+        starts = torch.cat((torch.maximum(law.log_breaks, border), border.expand(len(law.log_norm), 1)), 1)
+        lower = (law.log_density(starts) + starts).exp()
         length = starts[:, :-1] - starts[:, 1:]
-        middle = lower[:, 1:] * _fall(slopes[:, 1:] - 1, length)
-        return middle.sum(1) + lower[:, 0] / (slopes[:, 0] - 1)
+        middle = lower[:, 1:] * _fall(law.slopes[:, 1:] - 1, length)
+        return middle.sum(1) if law.is_limited else middle.sum(1) + lower[:, 0] / (law.slopes[:, 0] - 1)
 
 
 def _fall(rate: Tensor, length: Tensor) -> Tensor:

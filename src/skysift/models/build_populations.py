@@ -107,6 +107,7 @@ def make_population(
         units.log_break_unit,
         is_total,
         sources.relative,
+        sources.limits,
     )
     return MadePopulation(population, made.parameters, made.start(population, light))
 

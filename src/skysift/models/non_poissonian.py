@@ -115,12 +115,14 @@ class NonPoissonianModel(TemplateModel):
         first = 0
         for item in self.populations:
             last = first + len(item.log_ratios)
-            steepest = item.law(values).slopes[:, 0]
+            law = item.law(values)
+            ceilings = law.log_breaks[:, 0].exp() if law.is_limited else law.log_norm.new_full((len(drawn),), torch.inf)
             for row in range(len(drawn)):
                 sources = (item.weights @ means[row, first:last]).clamp_min(0.0)
                 drawn[row] += torch.poisson(sources, generator=generator) @ numbers
                 rest = (item.weights @ totals[row, first:last] - sources.sum(1)).clamp_min(0.0)
-                drawn[row] += _draw_bright(rest, float(steepest[row]), self._wide.largest, generator)
+                ends = float(self._wide.largest + 1), float(ceilings[row])
+                drawn[row] += _draw_bright(rest, float(law.slopes[row, 0]), ends, generator)
             first = last
         return drawn
 
@@ -199,10 +201,15 @@ def _make_positive(information: Tensor, places: Tensor, own: Tensor) -> Tensor:
     return positive
 
 
-def _draw_bright(rest: Tensor, slope: float, largest: int, generator: torch.Generator) -> Tensor:
-    """Return photons (P,) of sources of more than ``largest`` photons, ``rest`` (P,) of them on average."""
+def _draw_bright(rest: Tensor, slope: float, ends: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Return photons (P,) of the brightest sources, between ``ends``, ``rest`` (P,) of them on average."""
     sources = torch.poisson(rest, generator=generator).long()
     owner = torch.repeat_interleave(torch.arange(len(rest)), sources)
     share = torch.rand(len(owner), generator=generator, dtype=rest.dtype)
-    photons = torch.floor((largest + 1) * (1 - share) ** (-1.0 / (slope - 1.0)))
-    return torch.zeros_like(rest).index_add_(0, owner, photons)
+    low, power = ends[0], 1.0 - slope
+    high = max(ends[1], low)
+    if abs(power) < 1e-9:
+        flux = low * (high / low) ** share
+    else:
+        flux = low * (1 - share * (1 - (high / low) ** power)) ** (1.0 / power)
+    return torch.zeros_like(rest).index_add_(0, owner, torch.floor(flux))

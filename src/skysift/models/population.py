@@ -11,25 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from skysift.contract import count_rows
-from skysift.likelihoods.source_counts import SourceCountTable, log_photons
+from skysift.likelihoods.source_counts import Law, SourceCountTable, log_photons
 
-__all__ = ["ExposureNodes", "Law", "Population", "place_nodes"]
+__all__ = ["ExposureNodes", "Population", "place_nodes"]
 
 Values = Mapping[str, Tensor]
 Number = float | str
-
-
-@dataclass(frozen=True)
-class Law:
-    """dN/dS at the mean exposure, in counts: ln A (B,), slopes (B, l + 1) and ln breaks (B, l), falling."""
-
-    log_norm: Tensor
-    slopes: Tensor
-    log_breaks: Tensor
-
-    def photons(self) -> Tensor:
-        """Return the mean photons of all sources per unit of source density, (B,)."""
-        return (self.log_norm + log_photons(self.slopes, self.log_breaks)).exp()
 
 
 @dataclass(frozen=True)
@@ -108,6 +95,7 @@ class Population:
     log_break_unit : ln of what turns breaks into counts at the mean exposure
     is_total : whether the norm measures the light of all sources rather than dN/dS at the highest break
     is_relative : whether each further break is a share of the one above
+    limits : lowest and highest brightness of a law without breaks, which has one slope, and A at the highest
     """
 
     name: str
@@ -123,6 +111,7 @@ class Population:
     log_break_unit: float = 0.0
     is_total: bool = False
     is_relative: bool = False
+    limits: tuple[float, float] | None = None
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -136,15 +125,18 @@ class Population:
         def read(source: Number) -> Tensor:
             return values[source] if isinstance(source, str) else self.seen.new_full((rows,), source)
 
-        slopes = torch.stack([read(item) for item in self.slopes], 1)
-        log_breaks = torch.stack([read(item).log() for item in self.breaks], 1)
+        # without breaks both ends are breaks, with nothing beyond them
+        breaks = self.breaks if self.limits is None else self.limits[::-1]
+        slopes = torch.stack([read(item) for item in self.slopes], 1).expand(-1, len(breaks) + 1)
+        log_breaks = torch.stack([read(item).log() for item in breaks], 1)
         if self.is_relative:
             log_breaks = log_breaks.cumsum(1)
         log_breaks = log_breaks + self.log_break_unit
         log_norm = read(self.norm).log() + self.log_unit
+        is_limited = self.limits is not None
         if self.is_total:
-            log_norm = log_norm - log_photons(slopes, log_breaks)
-        return Law(log_norm, slopes, log_breaks)
+            log_norm = log_norm - log_photons(slopes, log_breaks, is_limited=is_limited)
+        return Law(log_norm, slopes, log_breaks, is_limited)
 
     def coefficients(self, values: Values, table: SourceCountTable) -> tuple[Tensor, Tensor]:
         """Return the mean numbers of sources of m photons at each exposure node, (B, R, m), and in all, (B, R)."""
@@ -152,7 +144,8 @@ class Population:
         rows, nodes = len(law.log_norm), len(self.log_ratios)
         norms = (law.log_norm[:, None] - self.log_ratios).reshape(-1)
         breaks = (law.log_breaks[:, None] + self.log_ratios[:, None]).flatten(0, 1)
-        means, totals = table.integrate(norms, law.slopes.repeat_interleave(nodes, 0), breaks)
+        slopes = law.slopes.repeat_interleave(nodes, 0)
+        means, totals = table.integrate(norms, slopes, breaks, is_limited=law.is_limited)
         return means.reshape(rows, nodes, -1), totals.reshape(rows, nodes)
 
     def expected(self, values: Values) -> Tensor:

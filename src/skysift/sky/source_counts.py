@@ -21,6 +21,7 @@ class SourceCounts:
     norm : A, at the highest break
     slopes : n_1 first, above 2; the last one below 2
     breaks : the highest first
+    limits : lowest and highest flux, where there are no breaks; A is at the highest, the slope is free
 
     Examples
     --------
@@ -32,14 +33,16 @@ class SourceCounts:
     norm: float
     slopes: tuple[float, ...]
     breaks: tuple[float, ...]
+    limits: tuple[float, float] | None = None
 
     def density(self, flux: Array) -> Array:
         """Return dN/dS at fluxes (n,)."""
-        log_flux, log_breaks = np.log(flux), np.log(self.breaks)
+        faintest, brightest = self.limits or (0.0, np.inf)
+        log_flux, log_breaks = np.log(flux), np.log(self.breaks or (brightest,))
         value = np.log(self.norm) - self.slopes[0] * (log_flux - log_breaks[0])
         for place, above, below in zip(log_breaks, self.slopes, self.slopes[1:], strict=False):
             value += (above - below) * np.minimum(log_flux - place, 0.0)
-        return np.asarray(np.exp(value), dtype=np.float64)
+        return np.where((flux >= faintest) & (flux <= brightest), np.exp(value), 0.0)
 
     def photons(self, below: float = np.inf) -> float:
         """Return the flux of all sources fainter than ``below``."""
@@ -51,6 +54,8 @@ class SourceCounts:
 
     def draw(self, count: int, faintest: float, random: np.random.Generator) -> Array:
         """Return fluxes (count,) of sources brighter than ``faintest``: the inverse of their distribution."""
+        if not count:
+            return np.empty(0)
         pieces = [piece for piece in self._pieces() if piece[1] > faintest]
         numbers = np.array([self._integrate(0, max(low, faintest), high, slope) for low, high, slope in pieces])
         which = random.choice(len(pieces), count, p=numbers / numbers.sum())
@@ -67,7 +72,8 @@ class SourceCounts:
 
     def _pieces(self) -> list[tuple[float, float, float]]:
         """Return lower end, upper end and slope of each piece, the brightest first."""
-        return list(zip((*self.breaks, 0.0), (np.inf, *self.breaks), self.slopes, strict=True))
+        faintest, brightest = self.limits or (0.0, np.inf)
+        return list(zip((*self.breaks, faintest), (brightest, *self.breaks), self.slopes, strict=True))
 
     def _moment(self, power: int, low: float, high: float) -> float:
         parts = [

@@ -53,13 +53,10 @@ class SourceDraws:
     def _count(self, population: Population, values: Mapping[str, Tensor]) -> Array:
         import torch
 
-        from skysift.likelihoods.source_counts import log_source_count
-
         law = population.law(values)
-        places = torch.as_tensor(np.log(self.photons))[None]
-        height = log_source_count(places, law.log_norm, law.slopes, law.log_breaks).numpy()
+        height = law.log_density(torch.as_tensor(np.log(self.photons))[None]).numpy()
         height = height + np.log(float(population.density.sum()))
-        slope = law.slopes[:, 0].numpy()
+        slope = np.full(len(height), np.inf) if law.is_limited else law.slopes[:, 0].numpy()
         return np.stack(count_sources(self.photons, height, slope, self.area_deg2, population.mean_cm2_s), 1)
 
     def datasets(self, counts: Counts) -> dict[str, Dataset]:
@@ -89,11 +86,17 @@ class SourceDraws:
         true = counts.populations[name]
         ordered = {
             key: [value for name, value in true.parameters.items() if name.startswith(key)]
-            for key in ("slope", "break")
+            for key in ("slope", "break", "limit")
         }
-        numbers = {"norm": true.parameters["norm"], "slopes": ordered["slope"], "breaks": ordered["break"]}
+        numbers = {
+            "norm": true.parameters["norm"],
+            "slopes": ordered["slope"],
+            "breaks": ordered["break"],
+            "limits": ordered["limit"] or None,
+        }
         made = make_population(self.observation, true.template, numbers, true.settings)
-        height = np.log(made.law.density(self.photons) * made.density[self.observation.region].sum())[None]
-        slope = np.array([made.law.slopes[0]])
+        with np.errstate(divide="ignore"):
+            height = np.log(made.law.density(self.photons) * made.density[self.observation.region].sum())[None]
+        slope = np.array([np.inf if made.law.limits else made.law.slopes[0]])
         density, number = count_sources(self.photons, height, slope, self.area_deg2, self.mean_cm2_s)
         return density[0], number[0]

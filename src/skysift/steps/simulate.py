@@ -65,7 +65,7 @@ def _add_populations(counts: Counts, settings: SimulateSlice, observation: Obser
     assert counts.expected is not None  # noqa: S101 - they were drawn
     drawn, mean, true = counts.counts.copy(), counts.expected.copy(), {}
     for name, part in settings.populations.items():
-        numbers = {"norm": part.norm, "slopes": part.slopes, "breaks": part.breaks}
+        numbers = {"norm": part.norm, "slopes": part.slopes, "breaks": part.breaks, "limits": part.limits}
         meaning = {"units": part.units, "norm_of": part.norm_of, "template_is": part.template_is}
         made = make_population(observation, str(part.template), numbers, {k: str(v) for k, v in meaning.items()})
         stream = numpy_stream(settings.seed, "simulate", counts.name, "population", name)

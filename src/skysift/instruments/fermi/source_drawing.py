@@ -50,7 +50,7 @@ def make_population(
     ----------
     observation : with one energy bin
     template : name of where its sources are
-    numbers : ``norm``, ``slopes``, ``breaks``
+    numbers : ``norm``, ``slopes``, ``breaks``, and ``limits`` where there are no breaks
     meaning : ``units``, ``norm_of``, ``template_is``
 
     Raises
@@ -70,6 +70,8 @@ def make_population(
     )
     scale = float(np.exp(units.log_break_unit))
     breaks = tuple(scale * float(place) for place in numbers["breaks"])
+    given = numbers.get("limits")
+    limits = None if given is None else (scale * float(given[0]), scale * float(given[1]))
     slopes = tuple(float(slope) for slope in numbers["slopes"])
     seen = units.density * units.exposure_ratio
     norm = float(numbers["norm"])
@@ -77,11 +79,12 @@ def make_population(
         norm *= float(np.exp(units.log_norm_unit))
     else:
         unit = units.log_total_unit(meaning["norm_of"], seen, inside, observation.pixel_area_sr)
-        norm *= float(np.exp(unit)) / SourceCounts(1.0, slopes, breaks).photons()
-    law = SourceCounts(norm, slopes, breaks)
+        norm *= float(np.exp(unit)) / SourceCounts(1.0, slopes, breaks, limits).photons()
+    law = SourceCounts(norm, slopes, breaks, limits)
     parameters = {"norm": float(numbers["norm"])}
     parameters |= {f"slope_{k}": slope for k, slope in enumerate(slopes, start=1)}
     parameters |= {f"break_{k}": float(place) for k, place in enumerate(numbers["breaks"], start=1)}
+    parameters |= {f"limit_{k}": float(place) for k, place in enumerate(given or (), start=1)}
     true = TrueSources(template, parameters, dict(meaning), law.photons() * seen[None])
     return SourcePopulation(units.density, units.exposure_ratio, law, true)
 
