@@ -128,6 +128,13 @@ RESTART = click.Option(
     show_envvar=True,
     help="Begin anew, whatever a stopped run has left.",
 )
+STRICT = click.Option(
+    ["--strict"],
+    is_flag=True,
+    envvar="SKYSIFT_STRICT",
+    show_envvar=True,
+    help="Refuse to begin anew where a stopped run had other versions of libraries.",
+)
 OUT = _option("--out", WritablePath(), "The file to write; it appears whole or not at all.")
 OUT_DIR = _option("--out-dir", WritablePath(folder=True), "The folder to write to.")
 POSTERIORS = click.Argument(["posteriors"], nargs=-1, required=True, type=ReadableFile())
@@ -225,7 +232,7 @@ COMMANDS = (
     _command(
         "fit",
         "Run the engines of one fit on one data set.",
-        [CONFIG, OBSERVATION, DATA, EVERY, RESTART, THREADS, OUT],
+        [CONFIG, OBSERVATION, DATA, EVERY, RESTART, STRICT, THREADS, OUT],
         """skysift fit --config results/R/config/fit-mvn.yaml \\
            --observation results/R/observation.h5 --data results/R/data/observed.h5 \\
            --out results/R/fits/mvn/observed.nc""",
@@ -242,7 +249,7 @@ COMMANDS = (
     _command(
         "sidebands",
         "Fit the signal in a region that has none.",
-        [CONFIG, OBSERVATION, DATA, REGION, EVERY, RESTART, THREADS, OUT],
+        [CONFIG, OBSERVATION, DATA, REGION, EVERY, RESTART, STRICT, THREADS, OUT],
         """skysift sidebands --config results/R/config/sidebands-mvn.yaml \\
            --observation results/R/observation.h5 --data results/R/data/observed.h5 \\
            --region l+30 --out results/R/sidebands/mvn/observed/l+30.h5""",

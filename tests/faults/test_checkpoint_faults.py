@@ -233,3 +233,14 @@ def test_42_other_libraries_start_afresh(folder):
     assert "torch 2.13 in the checkpoint, 2.14 now" in warning
     assert "numpy" not in warning
     assert not folder.exists()
+
+
+def test_42_strictly_other_libraries_are_refused(folder):
+    other = replace(NOW, libraries={"torch": "2.14", "numpy": "2.4"})
+    with pytest.raises(ResumeError) as caught:
+        read_checkpoint(folder, other, strict=True)
+    assert caught.value.field == "versions"
+    assert "torch 2.13 in the checkpoint, 2.14 now" in caught.value.found
+    assert names(folder) == ["state.h5", "state.h5.bak"], "nothing was touched"
+    # the control: the same versions go on
+    assert read_checkpoint(folder, NOW, strict=True).step == 2

@@ -77,14 +77,14 @@ class Keeping:
     _signal: int | None = None
     _kept: str = ""
 
-    def recover(self) -> None:
+    def recover(self, strict: bool = False) -> None:
         """Take over what an earlier attempt has left, and say so.
 
         Raises
         ------
-        ResumeError : it belongs to other data, another configuration or other code
+        ResumeError : it belongs to other data, another configuration or other code; strictly, to other versions
         """
-        found = read_checkpoint(self.folder, self.identity)
+        found = read_checkpoint(self.folder, self.identity, strict)
         for warning in found.warnings:
             self._warn(warning)
         self._began = {name: begin - found.spent.get(name, 0.0) for name, begin in self._began.items()}
@@ -153,6 +153,7 @@ def keep(
     *,
     every_s: float = EVERY_S,
     restart: bool = False,
+    strict: bool = False,
     device: str = "cpu",
 ) -> Iterator[Keeping]:
     """Let a fit be stopped: inside the block, SIGTERM and Ctrl-C end it at a place from which it can go on.
@@ -164,17 +165,18 @@ def keep(
     step : of the workflow, whose code makes it
     every_s : seconds between two notes, or more where writing takes long; 0: as many as there can be
     restart : forget what an earlier attempt has left
+    strict : refuse, rather than begin anew, where versions of libraries or the device are others
     device : ``cpu`` or ``cuda``; what one has left is nothing that the other can go on from to the same answer
 
     Raises
     ------
-    ResumeError : an earlier attempt read other data, another configuration or ran other code
+    ResumeError : an earlier attempt read other data, another configuration or ran other code; strictly, other versions
     """
     identity = Identity.of(provenance, code_digest(step), device)
     keeping = Keeping(checkpoint_folder(out), identity, every_s, SHARE if every_s else math.inf)
     if restart:
         keeping.remove()
-    keeping.recover()
+    keeping.recover(strict)
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
     # signals reach the main thread alone
     before: dict[int, Any] = {}

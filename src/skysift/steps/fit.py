@@ -28,7 +28,13 @@ INTEGRATORS = ("map", "laplace", "grid")
 
 
 def run(
-    config: Path, observation: Path, data: Path, out: Path, checkpoint_every: float = EVERY_S, restart: bool = False
+    config: Path,
+    observation: Path,
+    data: Path,
+    out: Path,
+    checkpoint_every: float = EVERY_S,
+    restart: bool = False,
+    strict: bool = False,
 ) -> None:
     """Fit one data set and write its posterior; a fit that was stopped goes on from its checkpoint.
 
@@ -40,6 +46,7 @@ def run(
     out : ArviZ NetCDF
     checkpoint_every : seconds between two checkpoints
     restart : begin anew, whatever an earlier attempt has left
+    strict : refuse, rather than begin anew, where libraries have other versions since
 
     Raises
     ------
@@ -65,7 +72,7 @@ def run(
     from skysift.models import build
 
     stream = Stream(settings.seed, ("fit", settings.name, counts.name), device)
-    with keep(out, provenance, "fit", every_s=checkpoint_every, restart=restart, device=device) as kept:
+    with keep(out, provenance, "fit", every_s=checkpoint_every, restart=restart, strict=strict, device=device) as kept:
         model = build(settings, looked_at, counts, device=device)
         model, notes, hyper, results = _fit(model, settings, stream, kept.checkpoint)
         spent = kept.spent()

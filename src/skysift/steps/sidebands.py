@@ -34,6 +34,7 @@ def run(
     out: Path,
     checkpoint_every: float = EVERY_S,
     restart: bool = False,
+    strict: bool = False,
 ) -> None:
     r"""Write the spurious signal of one sideband.
 
@@ -50,6 +51,7 @@ def run(
     out : file of format ``spurious``
     checkpoint_every : seconds between two checkpoints
     restart : begin anew, whatever an earlier attempt has left
+    strict : refuse, rather than begin anew, where libraries have other versions since
 
     Raises
     ------
@@ -76,7 +78,9 @@ def run(
         settings, looked_at, counts, region=band.region, templates={settings.signal: band.template}, device=device
     )
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data])
-    with keep(out, provenance, "sidebands", every_s=checkpoint_every, restart=restart, device=device) as kept:
+    with keep(
+        out, provenance, "sidebands", every_s=checkpoint_every, restart=restart, strict=strict, device=device
+    ) as kept:
         peak, sd, grid, log_likelihood = _spurious(model, settings, stream, kept.checkpoint)
     seen = float(counts.counts[:, band.region].sum())
     if not seen > 0:

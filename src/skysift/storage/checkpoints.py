@@ -92,7 +92,7 @@ def write_checkpoint(
         os.close(handle)
 
 
-def read_checkpoint(folder: Path, identity: Identity) -> Recovered:
+def read_checkpoint(folder: Path, identity: Identity, strict: bool = False) -> Recovered:
     """Return the newest generation that can be read, nothing where there is none.
 
     Damaged generations, and other versions of libraries or another device than those that made it, are told in
@@ -100,7 +100,8 @@ def read_checkpoint(folder: Path, identity: Identity) -> Recovered:
 
     Raises
     ------
-    ResumeError : the checkpoint belongs to other data, another configuration or other code
+    ResumeError : the checkpoint belongs to other data, another configuration or other code; if ``strict``, also to
+        other versions or another device
     """
     warnings: list[str] = []
     for path in (folder / NEWEST, folder / BEFORE):
@@ -115,7 +116,7 @@ def read_checkpoint(folder: Path, identity: Identity) -> Recovered:
             reason = f"{error.field}: {error.found}" if isinstance(error, InputError) else f"content: {error}"
             warnings.append(f"the checkpoint {path} cannot be used ({reason}): went on without it")
             continue
-        _refuse_others(path, found, identity)
+        _refuse_others(path, found, identity, strict)
         if found.libraries != identity.libraries:
             changed = _describe(found.libraries, identity.libraries)
             warnings.append(
@@ -141,12 +142,13 @@ def remove_checkpoint(folder: Path) -> None:
             return
 
 
-def _refuse_others(path: Path, found: Identity, now: Identity) -> None:
+def _refuse_others(path: Path, found: Identity, now: Identity, strict: bool) -> None:
     """Compare what a checkpoint belongs to with what is there now."""
     parts = {
         "data": (found.data, now.data) if sorted(found.data.values()) != sorted(now.data.values()) else None,
         "configuration": ({"sha256": found.configuration}, {"sha256": now.configuration}),
         "code": ({"digest": found.code}, {"digest": now.code}),
+        "versions": (found.libraries, now.libraries) if strict else None,
     }
     differs = {name: pair for name, pair in parts.items() if pair is not None and pair[0] != pair[1]}
     if differs:
@@ -154,7 +156,7 @@ def _refuse_others(path: Path, found: Identity, now: Identity) -> None:
             path,
             ", ".join(differs),
             "; ".join(f"other {name}: {_describe(*pair)}" for name, pair in differs.items()),
-            "the data, configuration and code that it was made with",
+            "what it was made with",
             f"restore them; or begin anew with --restart, or by removing {path.parent}",
         )
 

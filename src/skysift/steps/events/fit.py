@@ -44,7 +44,13 @@ BATCH = 256
 
 
 def run(
-    config: Path, observation: Path, data: Path, out: Path, checkpoint_every: float = EVERY_S, restart: bool = False
+    config: Path,
+    observation: Path,
+    data: Path,
+    out: Path,
+    checkpoint_every: float = EVERY_S,
+    restart: bool = False,
+    strict: bool = False,
 ) -> None:
     """Fit one event list and write its posterior; a fit that was stopped goes on from its checkpoint.
 
@@ -56,6 +62,7 @@ def run(
     out : ArviZ NetCDF
     checkpoint_every : seconds between two checkpoints
     restart : begin anew, whatever an earlier attempt has left
+    strict : refuse, rather than begin anew, where libraries have other versions since
 
     Raises
     ------
@@ -74,7 +81,9 @@ def run(
              for step in settings.sequence]  # fmt: skip
     provenance = collect(settings.run, settings.seed, config.read_bytes(), [observation, data, *used])
     with (
-        keep(out, provenance, "events/fit", every_s=checkpoint_every, restart=restart, device=device) as kept,
+        keep(
+            out, provenance, "events/fit", every_s=checkpoint_every, restart=restart, strict=strict, device=device
+        ) as kept,
         observe(Progress),
     ):
         results = sequence.run(model, steps, stream, kept.checkpoint.child("sequence"))
