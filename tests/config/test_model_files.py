@@ -212,7 +212,7 @@ def test_strict_reading_refuses_what_would_be_repaired():
     ("text", "other"),
     [
         ("1 / (cm2 s MeV sr)", "cm-2 s-1 MeV-1 sr-1"), ("cm^-2 s**-1", "1/cm2/s"), ("m2 s", "1e4 cm2 s"),
-        ("TeV-1", "1e-3 GeV-1"), ("h-1", "s-1 / 3600"),
+        ("TeV-1", "1e-3 GeV-1"), ("h-1", "s-1 / 3600"), ("1 / (TeV s cm2)", "cm(-2) s^(-1) TeV**-1"),
     ],
 )  # fmt: skip
 def test_units_are_read_in_both_spellings(text, other):

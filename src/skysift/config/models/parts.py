@@ -80,11 +80,13 @@ def _settings(entries: Entries, kind: Kind, data: Mapping[str, Any], path: KeyPa
     """Return the other entries of a part, all of which are written again."""
     tables = _TABLE_KEYS.get(kind.tag, ())
     settings = {key: value for key, value in data.items() if key not in (*_COMMON, *tables)}
+    if kind.role == "spectral" and kind.tag == "template" and not data["values"].get("unit"):
+        settings["is_factor"] = True
     if "unit" in data and isinstance(data["unit"], str):
         settings["unit"] = data["unit"]
     if kind.tag in ("template", "template-phase") and "normalize" in settings:
         entries.flag(settings["normalize"], (*path, "normalize"))
-    known = {"interp", "normalize", "scale", "unit", "format", "model"}
+    known = {"interp", "normalize", "scale", "unit", "format", "model", "is_factor"}
     for key in settings:
         if key not in known:
             entries.warn((*path, key), "an entry without meaning here is kept as it is", "remove it")

@@ -21,7 +21,7 @@ from skysift.config.problems import show
 from skysift.config.reader import Dialect, Document, read_yaml
 from skysift.errors import nearest
 
-__all__ = ["FORMAT_VERSION", "interpret_models", "read_models"]
+__all__ = ["FORMAT_VERSION", "interpret_models", "read_yaml_models"]
 
 #: Of the block ``skysift`` in model files.
 FORMAT_VERSION = 1
@@ -39,7 +39,7 @@ _OTHER = ("metadata", "checksum")
 _IRF = ("exposure", "psf", "edisp")
 
 
-def read_models(path: Path, *, is_strict: bool = False) -> ModelFile:
+def read_yaml_models(path: Path, *, is_strict: bool = False) -> ModelFile:
     """Return what a model file declares, with its covariance.
 
     Parameters

@@ -24,7 +24,7 @@ _KNOWN: dict[str, tuple[float, tuple[int, int, int, int]]] = {
     **{name: (1.0, (0, 0, 0, 0)) for name in ("ph", "photon", "count", "ct")},
 }
 _TOKEN = re.compile(
-    r"\s*(?:(?P<name>[A-Za-z]+)(?P<power>(?:\^|\*\*)?\(?[+-]?[0-9]+\)?)?"
+    r"\s*(?:(?P<name>[A-Za-z]+)(?P<power>(?:\^|\*\*)?(?:[+-]?[0-9]+|\([+-]?[0-9]+\)))?"
     r"|(?P<number>[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?)|(?P<sign>[*./()]))",
     re.ASCII,
 )
