@@ -85,6 +85,17 @@ def test_histogram_of_bright_pixels_has_few_bins():
     assert found.observed.sum() == 500
 
 
+def test_one_bright_source_of_a_replica_does_not_widen_the_bins():
+    random = np.random.default_rng(13)
+    counts, replicas = random.poisson(20, size=500), random.poisson(20, size=(40, 500))
+    replicas[3, 7] = 5000
+    found = compare_histogram(counts, replicas, levels=(0.5, 1.0))
+    assert found.width == 1
+    assert found.counts.size < 60
+    assert found.predicted[1, -1] >= 1
+    assert found.observed.sum() == 500
+
+
 def test_pair_sums_match_a_double_loop():
     places = directions(60)
     edges = np.array([0.5, 2.0, 5.0])

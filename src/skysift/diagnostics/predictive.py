@@ -120,11 +120,13 @@ def compare_histogram(
 ) -> CountsHistogram:
     """Count pixels by photons, in the data (data,) and in replicas (draw, data).
 
-    Bins are one photon wide, or as wide as it takes to stay within ``most_bins``.
+    Bins are one photon wide, or as wide as it takes to stay within ``most_bins``. They reach as far as the data and
+    half of the replicas; the last one holds what is brighter, such as the rare bright source of a replica.
     """
-    width = int(max(counts.max(), replicas.max())) // most_bins + 1
-    bins = int(max(counts.max(), replicas.max())) // width + 1
+    largest = int(max(counts.max(), np.median(replicas.max(axis=1))))
+    width = largest // most_bins + 1
+    bins = largest // width + 1
     observed = np.bincount(counts // width, minlength=bins)
-    predicted = np.stack([np.bincount(row // width, minlength=bins) for row in replicas])
+    predicted = np.stack([np.bincount(np.minimum(row // width, bins - 1), minlength=bins) for row in replicas])
     quantiles = np.quantile(predicted, np.asarray(levels), axis=0)
     return CountsHistogram(width, width * np.arange(bins), observed, levels, quantiles)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,9 +16,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 __all__ = ["FitDraws", "Quantity", "plot_corner", "plot_posteriors"]
+
+#: Numbers of so many digits more or less are written with their power of ten.
+_LONG = 4
+#: A corner plot of more quantities is shown smaller, so that letters must be larger.
+_MANY = 7
+#: Letters of one line of a label in it.
+_LINE = 13
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,23 @@ def _span(quantity: Quantity, fits: Sequence[FitDraws]) -> tuple[float, float]:
     return max(low, quantity.bounds[0]), min(high, quantity.bounds[1])
 
 
+def _name_axis(axis: Axis, quantity: Quantity, span: tuple[float, float], *, breaks: bool = False) -> None:
+    """Write the label, with the power of ten of very small or large numbers in it rather than beside the axis.
+
+    ``breaks`` writes short lines, the unit on one of its own.
+    """
+    from matplotlib.ticker import FuncFormatter
+
+    name, _, unit = quantity.label.partition(", ")
+    largest = max(map(abs, span))
+    power = int(np.floor(np.log10(largest))) if largest > 0 else 0
+    if abs(power) >= _LONG:
+        unit = f"$10^{{{power}}}$ {unit}".strip()
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 10.0**power:.3g}"))
+    parts = [textwrap.fill(name, _LINE) if breaks else name, unit]
+    axis.set_label_text((",\n" if breaks else ", ").join(filter(None, parts)))
+
+
 def _draw_panel(axes: Axes, quantity: Quantity, fits: Sequence[FitDraws]) -> None:
     low, high = _span(quantity, fits)
     if quantity.prior is not None:
@@ -88,7 +114,7 @@ def _draw_panel(axes: Axes, quantity: Quantity, fits: Sequence[FitDraws]) -> Non
     axes.set_ylim(0, 1.08 * min(max(peaks), 5 * min(peaks)))
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(quantity.label)
+    _name_axis(axes.xaxis, quantity, (low, high))
 
 
 def _histogram_table(quantities: Sequence[Quantity], fits: Sequence[FitDraws]) -> pd.DataFrame:
@@ -159,25 +185,31 @@ def plot_corner(quantities: Sequence[Quantity], fits: Sequence[FitDraws]) -> tup
     size = len(names)
     with use_style():
         figure, _ = new_figure(1.6 + 1.75 * size, 1.6 + 1.75 * size, size, size, layout=None)
-        spans = [_span(quantity, fits) for quantity in quantities]
+        spans, larger = [_span(quantity, fits) for quantity in quantities], max(1.0, (size / _MANY) ** 0.7)
         for fit in fits:
             samples = np.stack([fit.draws[name] for name in names], axis=1)
             corner.corner(
                 samples, fig=figure, bins=30, range=spans, color=fit.colour, levels=(0.68, 0.95),
                 labels=[q.label for q in quantities], truths=[q.truth for q in quantities], truth_color=TRUTH,
-                plot_datapoints=False, plot_density=False, fill_contours=len(fits) == 1, smooth=0.9, max_n_ticks=4,
-                hist_kwargs={"density": True, "linewidth": 1.4}, contour_kwargs={"linewidths": 1.2}, labelpad=-0.02,
-                label_kwargs={"fontsize": 9},
+                plot_datapoints=False, plot_density=False, fill_contours=len(fits) == 1, smooth=0.9,
+                max_n_ticks=4 if larger == 1 else 3, hist_kwargs={"density": True, "linewidth": 1.4},
+                contour_kwargs={"linewidths": 1.2}, labelpad=0.2 * (larger - 1) - 0.02,
+                label_kwargs={"fontsize": 9 * larger},
             )  # fmt: skip
         for k, place in enumerate(figure.axes):
-            place.tick_params(labelsize=7.5)
+            place.tick_params(labelsize=7.5 * larger)
+            row, column = divmod(k, size)
+            if row == size - 1:
+                _name_axis(place.xaxis, quantities[column], spans[column], breaks=True)
+            if column == 0 and row:
+                _name_axis(place.yaxis, quantities[row], spans[row], breaks=True)
             if k % (size + 1) == 0:
                 # Each call fits the height to its own histogram; show the tallest of all.
                 place.set_ylim(0, 1.08 * max(_tallest(fits, names[k // (size + 1)], spans[k // (size + 1)]), 1e-300))
         keys = [Line2D([], [], color=fit.colour, label=fit.label) for fit in fits]
         if any(q.truth is not None for q in quantities):
             keys.append(Line2D([], [], color=TRUTH, label="truth"))
-        figure.legend(handles=keys, loc="upper right", fontsize=10, labelcolor=INK)
+        figure.legend(handles=keys, loc="upper right", fontsize=10 * larger, labelcolor=INK)
     rows = []
     for fit in fits:
         matrix = np.atleast_2d(np.corrcoef(np.stack([fit.draws[name] for name in names])))

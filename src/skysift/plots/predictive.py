@@ -65,6 +65,9 @@ def plot_predictive(checks: PredictiveChecks) -> tuple[Figure, pd.DataFrame]:
         )  # fmt: skip
         left.plot(middle_photons, checks.observed, ".", color=INK, markersize=4, label="data")
         left.set_xlabel("photons in a pixel" + (f", bins of {width}" if width > 1 else ""))
+        # few bright pixels matter as much as many faint ones
+        left.set_yscale("symlog", linthresh=1)
+        left.set_ylim(bottom=0)
         left.set_ylabel("pixels")
         left.set_title("Counts")
         left.legend(loc="upper right")
