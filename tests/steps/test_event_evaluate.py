@@ -254,3 +254,11 @@ def test_fractions_that_do_not_fit_are_refused(forest, tmp_path, capsys, fit, sh
     assert "row 2" in told
     assert f"input error in {tmp_path / 'values.csv'}" in told
     assert not (tmp_path / "evaluated.csv").exists()
+
+
+@pytest.mark.parametrize("shares", ["0.5,0.5,0.7,0.4", "0.6,0.5,0.6,0.4", "1.5,-0.5,0.6,0.4"])
+def test_own_numbers_of_a_tree_that_do_not_fit_are_refused(forest, tmp_path, capsys, shares):
+    """The same check as for fractions; it also serves branching ratios."""
+    lines = ["fractions[0],fractions[1],sky_fractions[0],sky_fractions[1]", shares]
+    assert evaluate(forest, tmp_path, forest.gather(), "tree", lines) == 2
+    assert "wanted  numbers >= 0 that sum to 1" in capsys.readouterr().err

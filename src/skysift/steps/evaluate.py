@@ -14,14 +14,17 @@ from skysift.storage.hdf5 import Dataset, check_writable, collect, write
 from skysift.storage.tables import read_table, write_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from skysift.parameters import Parameters
 
-__all__ = ["columns_of", "read_cell", "read_values", "run"]
+__all__ = ["check_shares", "columns_of", "read_cell", "read_values", "run"]
 
 BATCH = 64
 DIGITS = 17
+SHARE_TOLERANCE = 1e-6
 
 
 def run(config: Path, observation: Path, data: Path, fit: str, table: Path, out: Path) -> None:
@@ -113,6 +116,13 @@ def read_cell(table: Path, row: int, name: str, text: object) -> float:
         raise InputError(table, f"{name}, row {row + 1}", text, "a number", "correct the cell") from error
 
 
+def check_shares(table: Path, row: int, name: str, values: Sequence[float]) -> None:
+    """Refuse shares that are negative or do not sum to one; ``row`` counts from 0."""
+    if min(values) < 0 or not abs(sum(values) - 1) < SHARE_TOLERANCE:
+        found = f"{' + '.join(f'{value:g}' for value in values)} = {sum(values):g}"
+        raise InputError(table, f"row {row + 1}, {name}", found, "numbers >= 0 that sum to 1", "correct the row")
+
+
 def _check_columns(table: Path, rows: list[dict[str, str]], known: list[str]) -> None:
     """Refuse a table without rows, or with a column that is no number of a parameter."""
     if not rows:
@@ -126,6 +136,8 @@ def read_values(table: Path, number: int, row: dict[str, str], parameters: Param
     """Return the values of one row, {name: (*shape)} as tensors."""
     import torch
 
+    from skysift.parameters.priors import Dirichlet
+
     values = {}
     for item in parameters:
         columns = columns_of(item.name, item.shape)
@@ -133,5 +145,7 @@ def read_values(table: Path, number: int, row: dict[str, str], parameters: Param
         if missing and item.block != "field":
             raise InputError(table, "header", f"no column {missing[0]}", "a column for every norm", f"add {missing[0]}")
         cells = [0.0 if column in missing else read_cell(table, number, column, row[column]) for column in columns]
+        if isinstance(item.prior, Dirichlet):
+            check_shares(table, number, item.name, cells)
         values[item.name] = torch.tensor(cells, dtype=torch.float64).reshape(item.shape)
     return values

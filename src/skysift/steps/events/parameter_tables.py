@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from skysift.errors import InputError, nearest
-from skysift.steps.evaluate import columns_of, read_cell, read_values
+from skysift.steps.evaluate import check_shares, columns_of, read_cell, read_values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["read_points"]
 
-FRACTION_TOLERANCE = 1e-6
 Row = Mapping[str, str]
 
 
@@ -71,9 +70,7 @@ def _check_header(table: Path, rows: Sequence[Row], model: MixtureModel) -> list
 def _split(table: Path, number: int, row: Row, shares: Sequence[str], model: MixtureModel) -> dict[str, str]:
     """Return the cells of the parameters that fractions stand for, branch by branch of their tree."""
     values = [read_cell(table, number, name, row[name]) for name in shares]
-    if min(values) < 0 or not abs(sum(values) - 1) < FRACTION_TOLERANCE:
-        found = f"{' + '.join(f'{value:g}' for value in values)} = {sum(values):g}"
-        raise InputError(table, f"row {number + 1}, fractions", found, "numbers >= 0 that sum to 1", "correct the row")
+    check_shares(table, number, "fractions", values)
     parts = model.shares.split(torch.tensor(values, dtype=torch.float64))
     names = {name: columns_of(name, tuple(part.shape)) for name, part in parts.items()}
     return {
