@@ -184,7 +184,8 @@ def plot_corner(quantities: Sequence[Quantity], fits: Sequence[FitDraws]) -> tup
     names = [quantity.name for quantity in quantities]
     size = len(names)
     with use_style():
-        figure, _ = new_figure(1.6 + 1.75 * size, 1.6 + 1.75 * size, size, size, layout=None)
+        width = 1.6 + 1.75 * size
+        figure, _ = new_figure(width, width, size, size, layout=None)
         spans, larger = [_span(quantity, fits) for quantity in quantities], max(1.0, (size / _MANY) ** 0.7)
         for fit in fits:
             samples = np.stack([fit.draws[name] for name in names], axis=1)
@@ -196,13 +197,16 @@ def plot_corner(quantities: Sequence[Quantity], fits: Sequence[FitDraws]) -> tup
                 contour_kwargs={"linewidths": 1.2}, labelpad=0.2 * (larger - 1) - 0.02,
                 label_kwargs={"fontsize": 9 * larger},
             )  # fmt: skip
+        # room for labels of three lines
+        margin = (0.45 + 0.62 * larger) / width
+        figure.subplots_adjust(left=margin, bottom=margin)
         for k, place in enumerate(figure.axes):
             place.tick_params(labelsize=7.5 * larger)
-            row, column = divmod(k, size)
-            if row == size - 1:
+            line, column = divmod(k, size)
+            if line == size - 1:
                 _name_axis(place.xaxis, quantities[column], spans[column], breaks=True)
-            if column == 0 and row:
-                _name_axis(place.yaxis, quantities[row], spans[row], breaks=True)
+            if column == 0 and line:
+                _name_axis(place.yaxis, quantities[line], spans[line], breaks=True)
             if k % (size + 1) == 0:
                 # Each call fits the height to its own histogram; show the tallest of all.
                 place.set_ylim(0, 1.08 * max(_tallest(fits, names[k // (size + 1)], spans[k // (size + 1)]), 1e-300))
