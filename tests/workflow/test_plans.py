@@ -55,7 +55,10 @@ def expected_jobs(analysis):
         "tables": 1,
         "report": 1,
     }
-    more = expected_events(analysis, data) if analysis.kind == "events" else expected_sidebands(analysis, fits)
+    if analysis.kind == "events":
+        more = expected_events(analysis, data)
+    else:
+        more = {"write_config": 0} if analysis.kind == "cubes" else expected_sidebands(analysis, fits)
     more["write_config"] += jobs["write_config"]
     return {rule: count for rule, count in (jobs | more).items() if count}
 

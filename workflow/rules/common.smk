@@ -5,10 +5,13 @@ DATA = analysis.all_data()
 CALIBRATED = analysis.calibrated_fits()
 SIDEBAND_REGIONS = [] if IS_EVENTS or IS_CUBES else analysis.sideband_regions()
 SIDEBAND_FITS = [] if IS_EVENTS or IS_CUBES else analysis.sideband_fits()
+# Memory of steps that prepare the data, and of those that hold a model of them.
 if IS_CUBES:
-    PREPARE_MB = cube_memory_mb(analysis)
+    PREPARE_MB, MODEL_MB = cube_memory_mb(analysis, needs_torch=False), cube_memory_mb(analysis)
+elif IS_EVENTS:
+    PREPARE_MB = MODEL_MB = event_memory_mb(analysis, OBSERVED_EVENTS)
 else:
-    PREPARE_MB = event_memory_mb(analysis, OBSERVED_EVENTS) if IS_EVENTS else maps_memory_mb(analysis)
+    PREPARE_MB = maps_memory_mb(analysis)
 # What a fit compares its model with, and where the steps of this kind of analysis are.
 FIT_DATA = f"{RUN}/{'marginals' if IS_EVENTS else 'data'}/{{data}}.h5"
 KIND = f"{analysis.kind}/" if IS_EVENTS or IS_CUBES else ""
@@ -34,7 +37,7 @@ def over_fits(pattern):
 def simulate_mb(wildcards, attempt):
     """Memory of a simulation: more where a field is drawn."""
     if IS_EVENTS or IS_CUBES:
-        return PREPARE_MB * attempt
+        return MODEL_MB * attempt
     return maps_memory_mb(analysis, needs_torch=bool(analysis.simulate.sets[wildcards.set].modulate)) * attempt
 
 
@@ -45,7 +48,7 @@ def report_mb(wildcards, attempt, threads):
 
 def fit_mb(wildcards, attempt):
     """Memory of a fit."""
-    needed = PREPARE_MB if IS_EVENTS or IS_CUBES else fit_memory_mb(analysis, wildcards.fit)
+    needed = MODEL_MB if IS_EVENTS or IS_CUBES else fit_memory_mb(analysis, wildcards.fit)
     return needed * attempt
 
 

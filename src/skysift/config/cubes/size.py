@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
 __all__ = ["cube_fit_minutes", "cube_memory_mb"]
 
-_BASE_MB = 1200
+_BASE_MB = 1000
+_LIGHT_MB = 690  # without torch
 _COPIES = 120  # derivatives of all bins in every parameter live at the same time
+_READ_COPIES = 20  # of a file, its response and what is written
 _BINS = 24 * 120 * 120  # of a file that nobody has read yet
 _SECONDS = {"map": 200, "laplace": 400, "grid": 2000, "svi": 2000, "hmc": 6000, "nuts": 20000, "nested": 20000}
 _SAFETY = 4
@@ -25,9 +27,10 @@ def _count_bins(analysis: CubeAnalysis) -> int:
     return rows * columns * observation.energy.bins
 
 
-def cube_memory_mb(analysis: CubeAnalysis) -> int:
-    """Return the memory in MB of a step that differentiates a cube."""
-    return _BASE_MB + math.ceil(8 * _COPIES * _count_bins(analysis) / 1e6)
+def cube_memory_mb(analysis: CubeAnalysis, *, needs_torch: bool = True) -> int:
+    """Return the memory in MB of a step that differentiates a cube, or only reads it."""
+    base_mb, copies = (_BASE_MB, _COPIES) if needs_torch else (_LIGHT_MB, _READ_COPIES)
+    return base_mb + math.ceil(8 * copies * _count_bins(analysis) / 1e6)
 
 
 def cube_fit_minutes(analysis: CubeAnalysis, fit: str) -> int:
