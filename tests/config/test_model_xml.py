@@ -309,7 +309,8 @@ def test_maps_cubes_and_backgrounds(tmp_path):
 
 # The same name, another function.
 OTHER_CUTOFF = element(
-    "spectrum", "ExpCutoff", Prefactor=(1, 1), Index=(2, -1), Scale=(1, 1), Ebreak=(1, 1), P1=(1, 1), P2=(0, 1), P3=(0, 1)
+    "spectrum", "ExpCutoff", Prefactor=(1, 1), Index=(2, -1), Scale=(1, 1), Ebreak=(1, 1),
+    P1=(1, 1), P2=(0, 1), P3=(0, 1),
 )  # fmt: skip
 
 

@@ -94,8 +94,8 @@ class ArrayMap:
     energy_unit: str = ""
 
 
-def read_fits_columns(path: str | Path, table: str, names: Iterable[str]) -> FitsColumns:
-    """Return the named columns of a table of a FITS file.
+def read_fits_columns(path: str | Path, table: str | int, names: Iterable[str]) -> FitsColumns:
+    """Return the named columns of a table of a FITS file, given by its name or number.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from skysift.config.models.xml_kinds import XmlParameter
 from skysift.config.models.xml_tree import XmlElement
 from skysift.errors import InputError
 
-__all__ = ["XmlEntries", "change_value", "read_xml_parameter", "write_xml_parameter"]
+__all__ = ["XmlEntries", "change_value", "read_xml_parameter", "repair_number", "write_xml_parameter"]
 
 _BROKEN = re.compile(r"([+-]?[0-9]+\.?[0-9]*)([+-][0-9]+)", re.ASCII)
 _UNITS = {"inverse": "MeV-1"}
@@ -67,18 +67,28 @@ class XmlEntries:
             if default is None:
                 self.refuse(element, what, "nothing", "a number", f'add {name}="..."')
             return default
+        repaired = repair_number(text)
         try:
-            value = float(text)
-        except ValueError:
-            match = _BROKEN.fullmatch(text.strip())
-            if match is None:
-                self.refuse(element, what, repr(text), "a number", "write for example 1e-9")
-            repaired = f"{match[1]}e{match[2]}"
-            self.warn(element, what, f"{text!r} is read as {repaired}")
             value = float(repaired)
+        except ValueError:
+            value = math.nan
         if not math.isfinite(value):
             self.refuse(element, what, repr(text), "a finite number", "write for example 1e-9")
+        if repaired != text:
+            self.warn(element, what, f"{text!r} is read as {repaired}")
         return value
+
+
+def repair_number(text: str) -> str:
+    """Return a number that lost the e of its exponent with it, any other text as it is.
+
+    Examples
+    --------
+    >>> repair_number("1-09")
+    '1e-09'
+    """
+    match = _BROKEN.fullmatch(text.strip())
+    return text if match is None else f"{match[1]}e{match[2]}"
 
 
 def read_xml_parameter(
@@ -178,8 +188,10 @@ def write_xml_parameter(
     """
     unit = _UNITS[row.change] if row.change == "inverse" else row.unit
     factor = read_unit(new.unit).factor / read_unit(unit).factor if new.unit != unit else 1.0
-    scale = float(element.attributes.get("scale", 1.0))
     attributes = dict(element.attributes)
+    if "scale" in attributes:
+        attributes["scale"] = repair_number(attributes["scale"])
+    scale = float(attributes.get("scale", 1.0))
     if old is None or old.value != new.value or old.unit != new.unit:
         attributes["value"] = repr(change_value(new.value * factor, row.change) / scale)
     if old is None or old.is_frozen != new.is_frozen:

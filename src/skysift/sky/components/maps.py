@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from skysift.errors import InputError
+from skysift.geometry.sphere import unit_vectors
 
-__all__ = ["SkyMap", "TemplateShape"]
+__all__ = ["SkyMap", "TemplateShape", "make_sky_map"]
 
 Array = NDArray[np.float64]
 _TINY = float(np.finfo(np.float64).tiny)
@@ -130,3 +132,74 @@ class TemplateShape:
         """Return the density (n,), of cubes (energy, n), in sr-1 at directions (n,) in deg, in the frame of the map."""
         lon, lat = (np.asarray(one, dtype=np.float64) for one in (lon_deg, lat_deg))
         return torch.as_tensor(self.map.values_at(lon - self.moved_deg[0], lat - self.moved_deg[1]))
+
+
+class Image(Protocol):
+    """An image or cube as it was read."""
+
+    @property
+    def place(self) -> str:
+        """File and HDU."""
+
+    @property
+    def array(self) -> Array:
+        """Values (lat, lon) or (energy, lat, lon)."""
+
+    @property
+    def cards(self) -> Mapping[str, str | int | float | bool]:
+        """Header, for the projection."""
+
+    @property
+    def energies(self) -> Array | None:
+        """Of the planes of a cube."""
+
+
+def make_sky_map(image: Image, *, is_normalised: bool, energies_tev: Array | None = None) -> SkyMap:
+    """Return the template that an image is, in the frame of its header.
+
+    Parameters
+    ----------
+    image : on any celestial projection, Galactic or equatorial
+    is_normalised : whether its integral is to be one (of each plane of a cube)
+    energies_tev : of the planes of a cube, TeV
+
+    Raises
+    ------
+    InputError : another frame, a projection that cannot be read, values that are negative or not finite
+    """
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+    try:
+        wcs = WCS(Header(list(image.cards.items()))).celestial
+        frame = {"RA": "icrs", "GLON": "galactic"}[str(wcs.wcs.ctype[0])[:4].rstrip("-")]
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        found = ", ".join(str(image.cards.get(f"CTYPE{axis}")) for axis in (1, 2))
+        remedy = "take a map in one of these frames"
+        raise InputError(image.place, "CTYPE1, CTYPE2", found, "RA and DEC, or GLON and GLAT", remedy) from error
+
+    def find(lon_deg: Array, lat_deg: Array) -> tuple[Array, Array]:
+        x, y = wcs.wcs_world2pix(lon_deg, lat_deg, 0)
+        # Plate carrée maps repeat every turn, and their reference need not be near.
+        turn = 360.0 / abs(wcs.wcs.cdelt[0])
+        is_flat = str(wcs.wcs.ctype[0]).endswith("CAR")
+        return (x - turn * np.round((x - columns / 2) / turn) if is_flat else x), y
+
+    rows, columns = image.array.shape[-2:]
+    lon, lat = wcs.wcs_pix2world((columns - 1) / 2, (rows - 1) / 2, 0)
+    width = max(abs(step) * count for step, count in zip(wcs.wcs.cdelt, (columns, rows), strict=True))
+    values = np.asarray(image.array, dtype=np.float64)
+    made = SkyMap(image.place, values, find, (float(lon) % 360.0, float(lat)), float(width), frame, energies_tev)
+    return made.normalised(_solid_angles(wcs, rows, columns)) if is_normalised else made
+
+
+def _solid_angles(wcs: Any, rows: int, columns: int) -> Array:  # noqa: ANN401 - astropy carries no types
+    """Return the solid angle of each pixel (rows, columns), sr, from its edges."""
+    y, x = np.mgrid[:rows, :columns].astype(np.float64)
+
+    def towards(dx: float, dy: float) -> Array:
+        return unit_vectors(*wcs.wcs_pix2world(x + dx, y + dy, 0))
+
+    across, along = towards(0.5, 0.0) - towards(-0.5, 0.0), towards(0.0, 0.5) - towards(0.0, -0.5)
+    areas: Array = np.linalg.norm(np.cross(across, along), axis=-1)
+    return areas
