@@ -1,7 +1,6 @@
 """The smallest analysis of a counts cube, from configuration to report, with every step doing its real work."""
 
 import pytest
-
 from tests.workflow.test_smoke import check_results, rows
 
 CUBE = "config/smoke/cube.yaml"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "build_cube_model", "diagonal_shares"]
 
-Responses = Callable[["CubeDataset", float, float, "Frame"], LocalResponse]
+Responses = Callable[["CubeDataset", float, float, "Frame", str], LocalResponse]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _make_source(
         lon, lat = float(values["spatial"]["lon_0"]), float(values["spatial"]["lat_0"])
     else:
         (lon, lat), frame = cube.grid.reference_deg, cube.grid.frame
-    response = options.respond(cube, lon, lat, frame)
+    response = options.respond(cube, lon, lat, frame, options.quadrature)
     kernel = response.kernel if item.apply_irf["psf"] else None
     window = cut_around(cube.grid, place, 0 if kernel is None else kernel.shape[-1], shape.reach_deg)
     if window is None:

@@ -13,6 +13,7 @@ from skysift.instruments.ctao.files import Finder
 from skysift.instruments.ctao.pointing import Pointing
 from skysift.instruments.cubes.files import CubeObservation, write_cubes
 from skysift.instruments.cubes.making import make_dataset
+from skysift.instruments.cubes.map_dataset import read_datasets
 from skysift.storage.hdf5 import check_writable, collect
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def run(config: Path, out: Path) -> None:
 
 
 def _make(settings: Settings, find: Finder) -> CubeObservation:
+    if settings.datasets:
+        return CubeObservation(tuple(cube for cube, _ in read_datasets(settings.datasets, find)))
     pixels, energy = settings.pixels, settings.energy
     assert pixels is not None  # noqa: S101 - the configuration has either files or axes
     assert energy is not None  # noqa: S101 - the same
