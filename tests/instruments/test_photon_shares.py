@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from skysift.geometry.pixels import find_pixels, ring_vectors
 from skysift.instruments.fermi import photon_shares
-from skysift.instruments.fermi.photon_shares import gaussian_containment, share_photons
+from skysift.instruments.fermi.photon_shares import gaussian_containment, share_photons, share_photons_of_squares
 from skysift.instruments.fermi.psf import king_containment
 from skysift.likelihoods.source_counts import SourceCountTable
 
@@ -67,6 +68,20 @@ def test_shares_are_those_of_random_photons(psf, pixels, seed):
     for power in (2, 3):
         own = shares.pixels @ shares.fractions**power
         assert abs(own - mean[power - 2]) < 4 * error[power - 2] + 2e-3 * own
+
+
+@pytest.mark.parametrize("width_deg", [0.3, 0.6])
+def test_shares_of_squares_are_products_of_error_functions(width_deg):
+    """A Gaussian in two dimensions is a product: sums of powers of shares are squares of those of one dimension."""
+    sigma_deg = 0.1812
+    shares = share_photons_of_squares(gaussian_containment(np.radians(sigma_deg)), np.radians(width_deg))
+    assert shares.fractions @ shares.pixels == pytest.approx(1.0, abs=1e-12)
+    place = (np.arange(400) + 0.5) / 400
+    edges = np.arange(-12, 14)
+    inside = np.diff(stats.norm.cdf((edges - place[:, None]) * width_deg / sigma_deg), axis=1)
+    for power in (2, 3):
+        wanted = (inside**power).sum(1).mean() ** 2
+        assert shares.pixels @ shares.fractions**power == pytest.approx(wanted, rel=5e-3)
 
 
 def test_a_psf_of_no_width_keeps_every_photon_in_its_pixel(pixels):

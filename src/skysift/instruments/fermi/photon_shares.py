@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skysift.geometry.pixels import find_pixels, nest_vectors, ring_to_nest
 from skysift.geometry.sphere import Vectors
 
-__all__ = ["PhotonShares", "gaussian_containment", "share_photons"]
+__all__ = ["PhotonShares", "gaussian_containment", "share_photons", "share_photons_of_squares"]
 
 Array = NDArray[np.float64]
 #: Directions in which photons are placed around a source: rings of equal probability, and places on each.
@@ -67,15 +67,47 @@ def share_photons(
     Malyshev and Hogg (2011), ApJ 738, 181, section 3; Mishra-Sharma, Rodd and Safdi (2017), AJ 153, 253, section 2.3
     """
     places = _place_sources(nside, pixels, sources)
+    steps = _make_steps(containment)
+    found = np.concatenate([_share_of(place, steps, nside) for place in places])
+    return _sort_shares(found, len(places), bins)
+
+
+def share_photons_of_squares(
+    containment: Callable[[Array], Array], width_rad: float, *, bins: int = 60, sources: int = 400
+) -> PhotonShares:
+    """Return the same for square pixels of a flat sky.
+
+    Parameters
+    ----------
+    containment : share of the photons within radii (n,), rad
+    width_rad : side of a pixel
+    bins, sources : as in `share_photons`
+    """
+    radius, angle = _make_steps(containment)
+    away = np.stack((radius * np.cos(angle), radius * np.sin(angle)), 1) / width_rad
+    side = int(np.ceil(np.sqrt(sources)))
+    inside = (np.arange(side) + 0.5) / side
+    places = np.stack(np.meshgrid(inside, inside), -1).reshape(-1, 2)
+    # one number for each square
+    numbers = [np.floor(place + away).astype(np.int64) @ (1 << 31, 1) for place in places]
+    found = [np.unique(one, return_counts=True)[1] / len(away) for one in numbers]
+    return _sort_shares(np.concatenate(found), len(places), bins)
+
+
+def _make_steps(containment: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """Return radii, rad, and angles of photons around their source, (n,) each."""
     radii = _find_radii(containment, (np.arange(_RINGS) + 0.5) / _RINGS)
     angles = _GOLDEN * np.arange(_RINGS)[:, None] + 2 * np.pi * np.arange(_PLACES) / _PLACES
-    steps = np.broadcast_to(radii[:, None], angles.shape).reshape(-1), angles.reshape(-1)
-    found = np.concatenate([_share_of(place, steps, nside) for place in places])
+    return np.broadcast_to(radii[:, None], angles.shape).reshape(-1), angles.reshape(-1)
+
+
+def _sort_shares(found: Array, sources: int, bins: int) -> PhotonShares:
+    """Return the shares that pixels get of so many sources, in bins."""
     edges = np.append(0.0, np.geomspace(_LEAST, found.max() * (1 + 1e-12), bins))
     own = np.clip(np.searchsorted(edges, found, side="right") - 1, 0, bins - 1)
     counts, photons = np.bincount(own, minlength=bins), np.bincount(own, found, minlength=bins)
     filled = counts > 0
-    return PhotonShares(photons[filled] / counts[filled], counts[filled] / len(places))
+    return PhotonShares(photons[filled] / counts[filled], counts[filled] / sources)
 
 
 def _place_sources(nside: int, pixels: NDArray[np.int64], sources: int) -> Vectors:
