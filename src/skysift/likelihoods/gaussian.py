@@ -62,7 +62,7 @@ def gaussian_curvature(expected: Tensor, variance: Tensor) -> Tensor:
 def gaussian_information(variance: Tensor, slope: Tensor) -> Tensor:
     r"""Return Fisher weights :math:`1/V + V'^2 / 2 V^2` for a variance that changes with the expectation by V'."""
     inverse = variance.reciprocal()
-    return inverse + 0.5 * (slope * inverse) ** 2
+    return inverse + 0.5 * (slope * inverse).square()
 
 
 class LinearFit(NamedTuple):
@@ -79,7 +79,7 @@ class LinearFit(NamedTuple):
         """Return one draw of the amplitudes per row, (batch, K)."""
         noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device)
         upper = self.precision_factor.transpose(-1, -2)
-        shift = torch.linalg.solve_triangular(upper, noise[..., None], upper=True)
+        shift: Tensor = torch.linalg.solve_triangular(upper, noise[..., None], upper=True)
         return self.mean + shift[..., 0]
 
 
