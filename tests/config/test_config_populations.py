@@ -105,7 +105,6 @@ WRONG = {
     "modulated": ({"model__components__gce__modulate": {"variance": 0.1, "lengthscale": "0.2 rad"}},
                   ["population without modulate"]),
     "two bins": ({"observation__energy_edges": ["2 GeV", "5 GeV", "20 GeV"]}, ["one energy bin"]),
-    "gpu": ({"device": "cuda"}, ["device: cpu"]),
     "two exposures": ({"model__exposure": {"nodes": 3, "regions": 2}}, ["exactly one of nodes, regions, nptfit"]),
     "two psfs": ({"observation__psf": {"name": "king", "gaussian": "1 deg"}}, ["exactly one of king"]),
     "truth outside": (

@@ -220,3 +220,36 @@ def test_batches_and_pixels_do_not_change_answers(monkeypatch):
     part = model.minibatch(PIXELS // 2, torch.Generator().manual_seed(1))
     assert part.scale == 2.0
     assert torch.isfinite(part.log_likelihood(values)).all()
+
+
+@pytest.mark.parametrize("steps", ["gradient", "curvature", "map", "counts", "information", "simulate"])
+def test_tensors_live_where_the_model_does(steps):
+    """Whatever is made on another device, because nobody said where, meets the model's own and fails."""
+    model = join(make("two scales"), population(norm="total"), population("others", breaks=2, regions=3))
+    values = model.parameters.draw(2, torch.Generator().manual_seed(0))
+    one = {name: part[:1] for name, part in values.items()}
+    calls = {
+        "gradient": lambda: model.parameters.pack(model.log_likelihood_and_gradient(values)[1]),
+        "curvature": lambda: model._differentiate(one)[0],
+        "map": lambda: model.log_likelihood_map(values),
+        "counts": lambda: torch.cat(list(model.component_counts(values).values())),
+        "information": lambda: model.information(one),
+        "simulate": lambda: model.simulate(values, torch.Generator().manual_seed(1)),
+    }
+    with torch.device("meta"):
+        found = calls[steps]()
+    assert found.device.type == "cpu"
+    torch.testing.assert_close(found, calls[steps]())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_finds_the_same(repository):
+    from tests.models.test_populations_by_hand import LAWS, make_model
+
+    here, there = (make_model([LAWS[2]], {"regions": 2}, device=device) for device in ("cpu", "cuda"))
+    values = here.parameters.draw(3, torch.Generator().manual_seed(0))
+    moved = {name: part.cuda() for name, part in values.items()}
+    for mine, other in zip(
+        here.log_likelihood_and_gradient(values), there.log_likelihood_and_gradient(moved), strict=True
+    ):
+        torch.testing.assert_close(other.cpu(), mine, rtol=1e-10, atol=1e-10)

@@ -33,7 +33,7 @@ LAWS = {
 }
 
 
-def make_model(laws, exposure, *, counts=COUNTS, shares=SHARES, units="counts", relative=False):
+def make_model(laws, exposure, *, counts=COUNTS, shares=SHARES, units="counts", relative=False, device="cpu"):
     """The model of one smooth template and a population for each law, all numbers of populations fixed."""
     mean = EXPOSURE.mean() if units == "flux" else 1.0
     components = {"smooth": Component.model_validate({"template": "smooth", "norm": {"uniform": [0, 3]}})}
@@ -54,7 +54,7 @@ def make_model(laws, exposure, *, counts=COUNTS, shares=SHARES, units="counts", 
     )  # fmt: skip
     variation = None if exposure is None else ExposureVariation.model_validate(exposure)
     settings = SimpleNamespace(model=SimpleNamespace(components=components, exposure=variation))
-    return build(settings, sky, Counts("simulated-000", np.asarray(counts)[None]))
+    return build(settings, sky, Counts("simulated-000", np.asarray(counts)[None]), device=device)
 
 
 def evaluate(model):

@@ -92,13 +92,6 @@ def _check_observation(analysis: Analysis) -> Iterator[Problem]:
             "how photons of a source are spread",
             "write for example 'psf: {gaussian: 0.2 deg}', or 'psf: none' where pixels are much wider",
         )
-    if analysis.device == "cuda":
-        yield Problem(
-            ("device",),
-            "cuda with a population of sources",
-            "cpu, where that likelihood is computed",
-            "write device: cpu",
-        )
 
 
 def _check_truth(analysis: Analysis, path: KeyPath, name: str, true: TruePopulation) -> Iterator[Problem]:

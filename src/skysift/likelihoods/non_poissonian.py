@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -236,7 +237,7 @@ def _retry(pixels: _Part, smooth: Tensor, means: Tensor, table: Tensor, log_scal
 def _find_tilt(log_terms: Tensor, count: int) -> float:
     """Return the s for which sum j g_j exp(-j s) is the count: Newton's steps on its logarithm, which is convex."""
     numbers = torch.arange(1, len(log_terms) + 1, dtype=log_terms.dtype, device=log_terms.device)
-    wanted = torch.tensor(float(count), dtype=log_terms.dtype).log()
+    wanted = math.log(count)
     logs = log_terms + numbers.log()
     # a bound from below: there one term alone is the count, so that Newton's steps climb from one side
     slope = float(((logs - wanted) / numbers).max())

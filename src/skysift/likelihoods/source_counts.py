@@ -118,21 +118,33 @@ class SourceCountTable:
     fractions : (i,), share of a source's photons that a pixel gets, above zero
     pixels : (i,), number of pixels that get it
     largest : highest m
+    device : where tensors live
     """
 
-    def __init__(self, fractions: Sequence[float] | Array, pixels: Sequence[float] | Array, largest: int) -> None:
+    def __init__(
+        self,
+        fractions: Sequence[float] | Array,
+        pixels: Sequence[float] | Array,
+        largest: int,
+        device: str | torch.device = "cpu",
+    ) -> None:
         self.fractions, self.pixels = np.asarray(fractions, np.float64), np.asarray(pixels, np.float64)
         self.largest = largest
+        self.device = torch.device(device)
         self.edges = self._make_edges()
         points, weights = np.polynomial.legendre.leggauss(_POINTS)
         half = 0.5 * np.diff(self.edges)
         places = self.edges[:-1, None] + half[:, None] * (1 + points)
-        self.places = torch.from_numpy(places.reshape(-1))
-        self.weights = torch.from_numpy((half[:, None] * weights).reshape(-1))
-        self.kernel = torch.from_numpy(self._evaluate(np.exp(places.reshape(-1))))
-        self._points, self._rule = torch.from_numpy(points), torch.from_numpy(weights)
-        self._barycentric = torch.from_numpy(_barycentric_weights(points))
-        self.series = torch.from_numpy(self._make_series())
+        self._edges = self._put(self.edges)
+        self.places = self._put(places.reshape(-1))
+        self.weights = self._put((half[:, None] * weights).reshape(-1))
+        self.kernel = self._put(self._evaluate(np.exp(places.reshape(-1))))
+        self._points, self._rule = self._put(points), self._put(weights)
+        self._barycentric = self._put(_barycentric_weights(points))
+        self.series = self._put(self._make_series())
+
+    def _put(self, array: Array) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def _make_edges(self) -> Array:
         """Return the edges of panels in ln S."""
@@ -195,7 +207,7 @@ class SourceCountTable:
     def _divide_panels(self, law: Law, whole: Tensor) -> Tensor:
         """Return what weights (batch, point) of panels with breaks in them gain when they are divided there."""
         log_breaks = law.log_breaks
-        edges = torch.from_numpy(self.edges)
+        edges = self._edges
         panel = torch.searchsorted(edges, log_breaks.detach().contiguous(), right=True) - 1
         inside = (panel >= 0) & (panel < len(edges) - 1)
         panel = panel.clamp(0, len(edges) - 2)
@@ -206,7 +218,7 @@ class SourceCountTable:
         is_first = ~((above < high) & (above >= low))
         pieces = [(log_breaks, torch.minimum(high, above), is_first), (torch.maximum(low, below), log_breaks, inside)]
         gained = torch.zeros_like(whole)
-        columns = panel[:, :, None] * _POINTS + torch.arange(_POINTS)
+        columns = panel[:, :, None] * _POINTS + torch.arange(_POINTS, device=self.device)
         for first, last, counts in pieces:
             # breaks outside all panels divide nothing; their pieces are empty
             start, stop = torch.where(inside, first, low), torch.where(inside, last, low)
@@ -219,17 +231,16 @@ class SourceCountTable:
             part = (value * half[:, :, None] * self._rule)[..., None, :] @ share
             keep = (inside & counts)[:, :, None]
             gained = gained.scatter_add(1, columns.reshape(len(columns), -1), (part[..., 0, :] * keep).flatten(1))
-        lost = torch.zeros_like(whole, dtype=torch.bool)
-        taken = inside[:, :, None].expand(columns.shape).reshape(len(columns), -1)
-        lost = lost.scatter_reduce(1, columns.reshape(len(columns), -1), taken, "amax")
+        taken = inside[:, :, None].expand(columns.shape).reshape(len(columns), -1).to(whole.dtype)
+        lost = torch.zeros_like(whole).scatter_add(1, columns.reshape(len(columns), -1), taken) > 0
         return gained - torch.where(lost, whole, 0.0)
 
     def _integrate_faint(self, law: Law) -> Tensor:
         """Return integrals of dN/dS S^k below the first panel, (batch, k), k = 1, 2, ..."""
-        border = torch.as_tensor(self.edges[0])
+        border = self._edges[0]
         ends = torch.cat((border.expand(len(law.log_norm), 1), torch.minimum(law.log_breaks, border)), 1)
         value = law.log_density(ends)
-        powers = torch.arange(1, _TERMS + 1, dtype=ends.dtype)
+        powers = torch.arange(1, _TERMS + 1, dtype=ends.dtype, device=ends.device)
         # piece j goes from break j + 1 (nothing, for the last) up to break j, with slope j
         exponent = powers + 1 - law.slopes[:, :, None]
         top = (value[:, :, None] + (powers + 1) * ends[:, :, None]).exp()
@@ -239,7 +250,7 @@ class SourceCountTable:
 
     def _integrate_bright(self, law: Law) -> Tensor:
         """Return the integral of dN/dS above the last panel, (batch,)."""
-        border = torch.as_tensor(self.edges[-1])
+        border = self._edges[-1]
         starts = torch.cat((torch.maximum(law.log_breaks, border), border.expand(len(law.log_norm), 1)), 1)
         lower = (law.log_density(starts) + starts).exp()
         length = starts[:, :-1] - starts[:, 1:]

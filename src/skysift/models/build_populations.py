@@ -145,19 +145,17 @@ def add_populations(model: TemplateModel, made: list[MadePopulation], observatio
 
     Raises
     ------
-    InputError : an observation that does not say how photons of a source are shared, several energy bins, a GPU
+    InputError : an observation that does not say how photons of a source are shared, several energy bins
     """
     bands = model.counts.shape[0]
     if observation.shares is None or bands != 1:
         found = "no shares of a source's photons" if observation.shares is None else f"{bands} energy bins"
         wanted = "an observation prepared for populations, with one energy bin"
         raise InputError("observation", "shares", found, wanted, "run prepare again with this configuration")
-    if model.counts.device.type != "cpu":
-        raise InputError("configuration", "device", str(model.counts.device), "cpu", "write device: cpu")
-    largest = int(model.counts.max())
+    largest, device = int(model.counts.max()), model.counts.device
     warnings = model.warnings
     if largest > MANY:
         warnings = (*warnings, f"a pixel of {largest} counts: the likelihood's cost grows with their square; mask it")
-    table = SourceCountTable(observation.shares.fractions, observation.shares.pixels, max(largest, 1))
+    table = SourceCountTable(observation.shares.fractions, observation.shares.pixels, max(largest, 1), device)
     fields = {name: getattr(model, name) for name in type(model).__dataclass_fields__} | {"warnings": warnings}
-    return NonPoissonianModel(**fields, populations=tuple(item.population for item in made), table=table)
+    return NonPoissonianModel(**fields, populations=tuple(item.population.to(device) for item in made), table=table)

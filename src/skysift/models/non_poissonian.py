@@ -111,7 +111,7 @@ class NonPoissonianModel(TemplateModel):
         """Return counts, (B, P): of smooth emission, and in each pixel of sources of 1, 2, ... photons there."""
         drawn = torch.poisson(super().expected(values), generator=generator)
         means, totals = self._coefficients(values, self._wide)
-        numbers = torch.arange(1, self._wide.largest + 1, dtype=drawn.dtype)
+        numbers = torch.arange(1, self._wide.largest + 1, dtype=drawn.dtype, device=drawn.device)
         first = 0
         for item in self.populations:
             last = first + len(item.log_ratios)
@@ -130,12 +130,13 @@ class NonPoissonianModel(TemplateModel):
     def _wide(self) -> SourceCountTable:
         """Kernels far beyond the largest count."""
         assert self.table is not None  # noqa: S101 - made with the model
-        return SourceCountTable(self.table.fractions, self.table.pixels, max(2 * self.table.largest + 100, _MOST_DRAWN))
+        largest = max(2 * self.table.largest + 100, _MOST_DRAWN)
+        return SourceCountTable(self.table.fractions, self.table.pixels, largest, self.table.device)
 
     def information(self, values: Values) -> Tensor:
         """Return weights one over the variance of counts, (B, P)."""
         means, _ = self._coefficients(values)
-        numbers = torch.arange(1, means.shape[2] + 1, dtype=means.dtype)
+        numbers = torch.arange(1, means.shape[2] + 1, dtype=means.dtype, device=means.device)
         weights = torch.cat([item.weights for item in self.populations], 1)
         spread = (means @ numbers**2) @ weights.T
         return 1.0 / (super().expected(values) + spread.clamp_min(0.0))
@@ -174,7 +175,8 @@ class NonPoissonianModel(TemplateModel):
             steps.append(step)
         _, packed = self._sum(points, want_gradient=True)
         columns = (packed[0::2] - packed[1::2]) / (2 * packed.new_tensor(steps)[:, None])
-        places = torch.tensor([self.parameters.packed_slices[name].start for name in self._own])
+        starts = [self.parameters.packed_slices[name].start for name in self._own]
+        places = torch.tensor(starts, device=packed.device)
         return columns.T, places
 
     def take(self, index: Tensor, scale: float = 1.0) -> Self:
@@ -188,7 +190,7 @@ def _make_positive(information: Tensor, places: Tensor, own: Tensor) -> Tensor:
 
     What the block adds to all that follows from the others has its eigenvalues turned positive.
     """
-    others = torch.ones(len(information), dtype=torch.bool).index_fill_(0, places, False)
+    others = torch.ones_like(information[0], dtype=torch.bool).index_fill_(0, places, False)
     corner, cross = information[others][:, others], information[others][:, places]
     scale = corner.diagonal().clamp_min(1e-300).sqrt()
     values, vectors = torch.linalg.eigh(corner / scale / scale[:, None])
@@ -204,8 +206,8 @@ def _make_positive(information: Tensor, places: Tensor, own: Tensor) -> Tensor:
 def _draw_bright(rest: Tensor, slope: float, ends: tuple[float, float], generator: torch.Generator) -> Tensor:
     """Return photons (P,) of the brightest sources, between ``ends``, ``rest`` (P,) of them on average."""
     sources = torch.poisson(rest, generator=generator).long()
-    owner = torch.repeat_interleave(torch.arange(len(rest)), sources)
-    share = torch.rand(len(owner), generator=generator, dtype=rest.dtype)
+    owner = torch.repeat_interleave(torch.arange(len(rest), device=rest.device), sources)
+    share = torch.rand(len(owner), generator=generator, dtype=rest.dtype, device=rest.device)
     low, power = ends[0], 1.0 - slope
     high = max(ends[1], low)
     if abs(power) < 1e-9:

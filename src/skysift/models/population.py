@@ -152,6 +152,11 @@ class Population:
         """Return mean counts, (B, P)."""
         return self.law(values).photons()[:, None] * self.seen
 
+    def to(self, device: torch.device) -> Population:
+        """Return the population with its tensors on a device."""
+        names = ("weights", "seen", "density", "log_ratios")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
     def take(self, index: Tensor) -> Population:
         """Return the population in some pixels only."""
         return replace(self, weights=self.weights[index], seen=self.seen[index], density=self.density[index])
