@@ -29,6 +29,8 @@ __all__ = [
     "NestedStep",
     "NutsSettings",
     "NutsStep",
+    "OptimiseSettings",
+    "OptimiseStep",
     "SviSettings",
     "SviStep",
 ]
@@ -61,6 +63,25 @@ class MapSettings(Section):
         ge=0,
         le=10**4,
     )
+
+
+class OptimiseSettings(Section):
+    """Settings of the maximum of likelihood times prior in physical values.
+
+    Attributes
+    ----------
+    method : ``scoring``, ``minuit`` or ``scipy``
+    steps : most steps
+    draws : of the Gaussian there
+    """
+
+    method: Literal["scoring", "minuit", "scipy"] = key(
+        "scoring",
+        "Fisher scoring; `minuit` (MIGRAD) and `scipy` (BFGS) in whitened coordinates with gradients, polished by it",
+        example="minuit",
+    )
+    steps: PositiveInteger = key(100, "most steps", example=100)
+    draws: PositiveInteger = key(2000, "draws of the Gaussian at the maximum", example=2000)
 
 
 class LaplaceSettings(Section):
@@ -252,6 +273,15 @@ class MapStep(_Step):
     settings: MapSettings = key(None, "its settings", example={"starts": 32}, default_factory=MapSettings)
 
 
+class OptimiseStep(_Step):
+    """Maximum of likelihood times prior in physical values, and the Gaussian there: best fit and errors."""
+
+    engine: Literal["optimise"] = key(REQUIRED, "name of the engine", example="optimise")
+    settings: OptimiseSettings = key(
+        None, "its settings", example={"method": "minuit"}, default_factory=OptimiseSettings
+    )
+
+
 class LaplaceStep(_Step):
     """Gaussian at the maximum, corrected by importance sampling."""
 
@@ -294,7 +324,7 @@ class NestedStep(_Step):
     settings: NestedSettings = key(None, "its settings", example={"runs": 4}, default_factory=NestedSettings)
 
 
-_EngineName = Literal["map", "laplace", "grid", "svi", "hmc", "nuts", "nested"]
+_EngineName = Literal["map", "optimise", "laplace", "grid", "svi", "hmc", "nuts", "nested"]
 ENGINES: tuple[str, ...] = get_args(_EngineName)
 
 
@@ -316,8 +346,17 @@ def _expand_step(data: Any) -> Any:  # noqa: ANN401 - whatever the file holds
     return expanded
 
 
-_Steps = MapStep | LaplaceStep | GridStep | SviStep | HmcStep | NutsStep | NestedStep
-_Settings = MapSettings | LaplaceSettings | GridSettings | SviSettings | HmcSettings | NutsSettings | NestedSettings
+_Steps = MapStep | OptimiseStep | LaplaceStep | GridStep | SviStep | HmcStep | NutsStep | NestedStep
+_Settings = (
+    MapSettings
+    | OptimiseSettings
+    | LaplaceSettings
+    | GridSettings
+    | SviSettings
+    | HmcSettings
+    | NutsSettings
+    | NestedSettings
+)
 EngineStep = Annotated[
     Annotated[_Steps, Field(discriminator="engine")],
     BeforeValidator(_expand_step, json_schema_input_type=_EngineName | dict[_EngineName, _Settings | None] | _Steps),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from skysift.config.engines import GridStep, HmcStep, LaplaceStep, MapStep, NestedStep, NutsStep, SviStep
+from skysift.config.engines import GridStep, HmcStep, LaplaceStep, MapStep, NestedStep, NutsStep, OptimiseStep, SviStep
 
 if TYPE_CHECKING:
     from skysift.config.analysis import Analysis
@@ -22,7 +22,7 @@ _DRAWS_AT_ONCE = 1000  # values per pixel beside the fields
 _MARGIN = 1.5  # inducing points reach beyond the region
 _PIECES_MB = 3000  # longer projections and maps are taken in pieces
 # 5000 pixels, one bin, one core: about twice what benchmarks measure
-_SECONDS = {"map": 5, "laplace": 5, "grid": 20, "svi": 20, "hmc": 120, "nuts": 1000, "nested": 300}
+_SECONDS = {"map": 5, "optimise": 5, "laplace": 5, "grid": 20, "svi": 20, "hmc": 120, "nuts": 1000, "nested": 300}
 _LEAST_MINUTES = 10  # nobody waits for what was asked and not used; libraries may come from a slow disk
 _RECIPE_SECONDS = 1800
 _NEWTON_STEPS = 40  # for each point of a grid of hyper-parameters
@@ -134,6 +134,8 @@ def _count_evaluations(step: EngineStep) -> float:
     match step:
         case MapStep(settings=chosen):
             count = (chosen.steps or _CLIMB) * chosen.starts + newton
+        case OptimiseStep(settings=chosen):
+            count = 2 * _SOURCE_NUMBERS * chosen.steps
         case LaplaceStep(settings=chosen):
             count = chosen.draws + chosen.importance + newton
         case GridStep(settings=chosen):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "continue_from", "load_engine", "read_settings", "run"]
 
-ENGINES = ("map", "laplace", "grid", "svi", "hmc", "nuts", "nested")
+ENGINES = ("map", "optimise", "laplace", "grid", "svi", "hmc", "nuts", "nested")
 #: engines whose means are held against those of the key
 RIVALS = {"hmc": ("svi",), "nuts": ("svi", "hmc")}
 
@@ -99,7 +99,7 @@ def continue_from(result: Result, before: Start) -> Start:
 
 
 def _compare(result: Result, earlier: Sequence[Result], has_one_mode: bool = False) -> list[Check]:
-    if result.engine == "map":
+    if result.engine in ("map", "optimise"):
         return []
     search = _last(earlier, "map")
     checks = [check_modes(result, search)]

@@ -203,6 +203,8 @@ def summarise_prior(prior: object) -> dict[str, Any]:
     if not prior.scalar:  # type: ignore[attr-defined]  # every prior says
         # every prior is a dataclass
         return {"family": type(prior).__name__, "numbers": dataclasses.asdict(prior)}  # type: ignore[call-overload]
+    if not getattr(prior, "is_proper", True):
+        return {"family": type(prior).__name__, "numbers": dataclasses.asdict(prior)}  # type: ignore[call-overload]
     quantiles = torch.tensor([0.025, 0.16, 0.5, 0.84, 0.975], dtype=torch.float64)
     edges = prior.from_cube(quantiles)  # type: ignore[attr-defined]  # every scalar prior has it
     draws = prior.from_cube((torch.arange(4096, dtype=torch.float64) + 0.5) / 4096)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.models.cubes.small_cubes import bind, declare, observe, shipped
+from tests.peers import import_peer
 
 from skysift.errors import InputError
 from skysift.inference import sequence
@@ -134,7 +135,30 @@ def test_the_fit_finds_what_was_drawn(fitted):
     assert float(pulls.square().sum()) < 60
 
 
-def test_a_free_number_without_prior_is_refused(looked_at):
-    text = LINKED.replace("min: 0.1, max: 0.5", "min: 0.1")
-    with pytest.raises(InputError, match=r"b\.spatial\.sigma"):
-        bind(declare(text), looked_at)
+def test_a_free_number_without_prior_is_fitted_but_not_drawn(looked_at):
+    model = bind(declare(LINKED.replace("min: 0.1, max: 0.5", "min: 0.1")), looked_at)
+    assert any("b.spatial.sigma" in text for text in model.warnings)
+    with pytest.raises(InputError, match="optimise"):
+        model.starting_points(2, torch.Generator())
+    assert float(model.starting_points(1, torch.Generator())["b.spatial.sigma"]) == 0.2
+
+
+@pytest.mark.parametrize("method", ["scoring", "minuit", "scipy"])
+def test_best_fit_and_errors(looked_at, method):
+    """Without priors: no gradient of the likelihood in physical values, and its inverse Hessian for covariance."""
+    if method == "minuit":
+        import_peer("iminuit")
+    text = LINKED.replace(", max: 0.5", "").replace("min: 266, max: 267", "error: 0.01").replace(", max: 1.0e-10", "")
+    free = bind(declare(text), looked_at)
+    counts = free.simulate(starting(free), torch.Generator().manual_seed(3))[0].reshape(free.cubes[0].base.shape)
+    model = bind(declare(text), looked_at, counts)
+    result = sequence.run(model, [("optimise", {"method": method, "draws": 10})], Stream(1))[0]
+    assert result.is_converged
+    values = {name: part[None] for name, part in model.parameters.values(result.mode).items()}
+    there = model.curvature(values, True)
+    covariance = torch.linalg.inv(there.information)
+    assert float(there.gradient @ covariance @ there.gradient) < 1e-5
+    first = torch.diag(model.parameters.derivatives(result.mode).first)
+    found = first @ result.covariance_factor @ result.covariance_factor.T @ first
+    # a prior flat between limits is flat inside them, but not quite towards their ends
+    assert torch.allclose(found.diagonal().sqrt(), covariance.diagonal().sqrt(), rtol=1e-3)

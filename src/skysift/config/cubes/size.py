@@ -15,7 +15,9 @@ _LIGHT_MB = 690  # without torch
 _COPIES = 120  # derivatives of all bins in every parameter live at the same time
 _READ_COPIES = 20  # of a file, its response and what is written
 _BINS = 24 * 120 * 120  # of a file that nobody has read yet
-_SECONDS = {"map": 200, "laplace": 400, "grid": 2000, "svi": 2000, "hmc": 6000, "nuts": 20000, "nested": 20000}
+_SECONDS = {
+    "map": 200, "optimise": 100, "laplace": 400, "grid": 2000, "svi": 2000, "hmc": 6000, "nuts": 20000, "nested": 20000,
+}  # fmt: skip
 _SAFETY = 4
 
 

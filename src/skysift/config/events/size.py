@@ -18,7 +18,7 @@ _LARGEST_PIXEL_DEG = 0.1
 _MARGIN_DEG = 1.0
 _BYTES_PER_ROW = 400  # of one event while it is marginalised, per source
 _GATHERED_COPIES = 4  # of all marginals: the chunks, the whole, its checksums
-_SECONDS = {"map": 20, "laplace": 20, "grid": 60, "svi": 120, "hmc": 300, "nuts": 1500, "nested": 120}
+_SECONDS = {"map": 20, "optimise": 20, "laplace": 20, "grid": 60, "svi": 120, "hmc": 300, "nuts": 1500, "nested": 120}
 _SAFETY = 4
 
 

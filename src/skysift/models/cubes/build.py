@@ -19,6 +19,7 @@ from skysift.models.cubes.model import BoundCube, CubeModel
 from skysift.models.cubes.source import CubeSource, Folding
 from skysift.models.cubes.tree import make_tree
 from skysift.models.cubes.window import cut_around
+from skysift.parameters.priors import Flat
 from skysift.sky.components import build_shape, evaluate_term
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ def build_cube_model(
     for cube in observation.datasets:
         counts = np.zeros(cube.shape) if data is None else data.counts[cube.name]
         cubes.append(_bind(declared, cube, counts, (tree, full), chosen))
-    return CubeModel(tree, tuple(cubes), observation.warnings + declared.warnings)
+    flat = [item.name for item in tree.parameters if isinstance(item.prior, Flat)]
+    told = [f"evidences have no meaning: no prior on {', '.join(flat)}"] if flat else []
+    return CubeModel(tree, tuple(cubes), (*observation.warnings, *declared.warnings, *told))
 
 
 def _bind(

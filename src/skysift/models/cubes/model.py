@@ -134,10 +134,11 @@ class CubeModel:
 
     def starting_points(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the values of the file, and around them draws of the prior for all but the first."""
-        drawn = self.parameters.draw(count, generator)
-        for name, start in self.tree.starts.items():
-            drawn[name][0] = start
-        return drawn
+        start = {name: torch.tensor([value], dtype=torch.float64) for name, value in self.tree.starts.items()}
+        if count == 1:
+            return start
+        drawn = self.parameters.draw(count - 1, generator)
+        return {name: torch.cat((start[name], drawn[name])) for name in start}
 
     def log_likelihood_and_gradient(self, values: Values) -> tuple[Tensor, dict[str, Tensor]]:
         """Return (batch,) and gradients by name: one pass back through the windows of the sources alone."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skysift.errors import InputError
 from skysift.parameters import Parameter, Parameters
-from skysift.parameters.priors import LogUniform, Normal, Uniform
+from skysift.parameters.priors import Flat, LogUniform, Normal, Uniform
 
 if TYPE_CHECKING:
     from skysift.config.models import ModelFile, ParameterDeclaration
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ValueTree", "make_tree"]
 
 Values = Mapping[str, Tensor]
+#: About how far a parameter moves of which nobody said anything.
+_SCALE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ def make_tree(
 
     Raises
     ------
-    InputError : nothing is free, or a free parameter has neither a prior nor two limits
+    InputError : nothing is free, or a prior of another kind
     """
     expressions = expressions or {}
     fitted: dict[str, Parameter] = {}
@@ -129,5 +131,8 @@ def _make_prior(name: str, item: ParameterDeclaration) -> Prior:
         return LogUniform(*prior.numbers[:2])
     if prior is None and item.low is not None and item.high is not None:
         return Uniform(item.low, item.high)
-    found = "no prior and no two limits" if prior is None else f"prior {prior.kind}"
-    raise InputError(name, "prior", found, "a prior, or limits on both sides", "add prior, or min and max")
+    if prior is None:
+        scale = item.error or abs(item.value) / 10 or _SCALE
+        return Flat(item.value, scale, item.low, item.high)
+    found = f"a prior of kind {prior.kind}"
+    raise InputError(name, "prior", found, "normal, uniform or log-uniform", "write another prior")

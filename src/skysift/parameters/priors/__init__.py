@@ -2,12 +2,14 @@
 
 from skysift.parameters.priors.base import Derivatives, Prior, ScalarPrior
 from skysift.parameters.priors.coupled import Dirichlet, OrderedBreaks
+from skysift.parameters.priors.flat import Flat
 from skysift.parameters.priors.scalar import Angle, LogNormal, LogUniform, Normal, StandardNormal, Uniform
 
 __all__ = [
     "Angle",
     "Derivatives",
     "Dirichlet",
+    "Flat",
     "LogNormal",
     "LogUniform",
     "Normal",
