@@ -321,7 +321,7 @@ OTHER_CUTOFF = element(
         ({"spectrum": LAW.replace("PivotEnergy", "PivotEnerg")}, "Prefactor, Index, PivotEnergy/Scale"),
         ({"spectrum": LAW.replace("</spectrum>", '<parameter name="Beta" value="1"/></spectrum>')}, "parameter 'Beta'"),
         ({"spectrum": LAW.replace("</spectrum>", '<parameter name="Index" value="1"/></spectrum>')}, "a second time"),
-        ({"spectrum": LAW.replace('"2.48"', '"steep"')}, "a number"),
+        ({"spectrum": LAW.replace('"2.48"', '"steep"')}, "a finite number"),
         ({"spectrum": LAW.replace('free="1"', 'free="maybe"')}, "0 or 1"),
         ({"spectrum": OTHER_CUTOFF}, "CutoffEnergy"),
         ({"spectrum": NODES.replace('value="1" scale="1e6"', 'value="0.1" scale="1e6"')}, "that rise"),

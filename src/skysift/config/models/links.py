@@ -114,7 +114,8 @@ def order_expressions(models: ModelFile) -> dict[str, Expression]:
             except ExpressionError as error:
                 raise InputError(
                     models.name, f"expression of {name}", f"{parameter.expression!r}: {error}",
-                    "an expression of parameters in their units", "see 'Links' in the documentation",
+                    "an expression of parameters in their units",
+                    "write for example \"0.5 * 'other source'.spectral.amplitude\"",
                 ) from error  # fmt: skip
     ordered: dict[str, Expression] = {}
     while waiting:

@@ -9,9 +9,10 @@ from typing import Any
 from skysift.config.models.declarations import ParameterDeclaration, PriorDeclaration
 from skysift.config.models.entries import Entries, KeyPath
 from skysift.config.models.tags import ParameterKind
+from skysift.config.models.units import read_unit
 from skysift.errors import nearest
 
-__all__ = ["PRIORS", "check_limits", "declare_default", "read_parameter", "read_parameters"]
+__all__ = ["PRIORS", "check_limits", "declare_default", "limit_in", "read_parameter", "read_parameters"]
 
 #: Name in files, name here, its numbers.
 PRIORS = (
@@ -62,14 +63,16 @@ def read_parameter(
     if "value" not in data:
         entries.refuse(path, f"parameter {kind.name!r} without a value", "a value", "add 'value: ...'")
     value = entries.number(data["value"], (*path, "value"))
+    unit = entries.unit(data.get("unit", kind.unit), kind.unit, (*path, "unit"))
+    low, high = (limit_in(unit, kind, limit) for limit in (kind.low, kind.high))
     error = entries.limit(data.get("error"), (*path, "error"))
     parameter = ParameterDeclaration(
         kind.name,
         value,
-        entries.unit(data.get("unit", kind.unit), kind.unit, (*path, "unit")),
+        unit,
         error or None,
-        entries.limit(data["min"], (*path, "min")) if "min" in data else kind.low,
-        entries.limit(data["max"], (*path, "max")) if "max" in data else kind.high,
+        entries.limit(data["min"], (*path, "min")) if "min" in data else low,
+        entries.limit(data["max"], (*path, "max")) if "max" in data else high,
         entries.flag(data["frozen"], (*path, "frozen")) if "frozen" in data else kind.is_frozen,
         None if data.get("link") is None else str(data["link"]),
         prior=None if data.get("prior") is None else _read_prior(entries, data["prior"], (*path, "prior")),
@@ -78,6 +81,19 @@ def read_parameter(
     )
     check_limits(entries, parameter, path)
     return parameter
+
+
+def limit_in(unit: str, kind: ParameterKind, limit: float | None) -> float | None:
+    """Return a limit of a kind in the unit that a file uses.
+
+    Examples
+    --------
+    >>> limit_in("arcmin", ParameterKind("phi", 0.0, "deg"), 180.0)
+    10800.0
+    """
+    if limit is None or unit == kind.unit:
+        return limit
+    return limit * (read_unit(kind.unit).factor / read_unit(unit).factor)
 
 
 def declare_default(entries: Entries, kind: ParameterKind, path: KeyPath) -> ParameterDeclaration:

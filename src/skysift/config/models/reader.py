@@ -94,7 +94,7 @@ def _read_extras(entries: Entries, value: object) -> Mapping[str, Any]:
     if value is None:
         return {}
     extras, path = entries.mapping(value, ("skysift",)), ("skysift",)
-    entries.only(extras, ("format_version", "expressions", "penalties", "priors", "names"), path)
+    entries.only(extras, ("format_version", "expressions"), path)
     version = extras.get("format_version")
     if version != FORMAT_VERSION:
         remedy = "use a newer skysift" if isinstance(version, int) else "add 'format_version: 1'"

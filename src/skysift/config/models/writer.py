@@ -182,7 +182,8 @@ def _parameter(parameter: ParameterDeclaration, kind: ParameterKind | None) -> d
     if parameter.error is not None:
         data["error"] = parameter.error
     for name, limit, default in (("min", parameter.low, known.low), ("max", parameter.high, known.high)):
-        if limit != default:
+        # Gammapy knows the limits of a kind as numbers, whatever the unit of the file.
+        if limit != default or parameter.unit != known.unit:
             data[name] = math.nan if limit is None else limit
     is_frozen = parameter.is_frozen or parameter.expression is not None
     if is_frozen != known.is_frozen:

@@ -76,9 +76,10 @@ class SkyMap:
             raise InputError(self.place, "values", self.values.shape, "2 x 2 pixels or more", "take another template")
         x, y = self.find(np.asarray(lon_deg, dtype=np.float64), np.asarray(lat_deg, dtype=np.float64))
         rows, columns = self.values.shape[-2:]
-        inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
+        # The outer half of the outermost pixels continues what is between them and their neighbours.
+        inside = (np.abs(x - (columns - 1) / 2) <= columns / 2) & (np.abs(y - (rows - 1) / 2) <= rows / 2)
         x, y = np.where(inside, x, 0.0), np.where(inside, y, 0.0)
-        left, low = (np.minimum(np.floor(one).astype(int), size - 2) for one, size in ((x, columns), (y, rows)))
+        left, low = (np.clip(np.floor(one).astype(int), 0, size - 2) for one, size in ((x, columns), (y, rows)))
         logs = np.log(np.maximum(self.values, _TINY))
         across, along = x - left, y - low
         mean = sum(
