@@ -10,6 +10,7 @@ from skysift.instruments.camera import BackgroundNoise, Camera, PixelGrid, Psf
 from skysift.models.lens import LensModel, Light, Mass
 from skysift.parameters import Parameter, Parameters
 from skysift.parameters.priors import Normal
+from skysift.sky.lenses import find_light, find_mass
 
 #: how the peer calls NumPy's transforms
 pytestmark = pytest.mark.filterwarnings("ignore:`axes` should not be `None`:DeprecationWarning")
@@ -51,6 +52,10 @@ def kernel(supersample):
     return image / image.sum()
 
 
+def keep(settings, profile):
+    return {name: value for name, value in settings.items() if name in profile.settings}
+
+
 def build_model(mass, lens_light, source, supersample, smoothing):
     """A model in which every number is a parameter, named by component and role."""
     kinds = {"m": MASS_RANGES[mass], "l": LIGHT_RANGES[lens_light], "s": LIGHT_RANGES[source]}
@@ -70,9 +75,9 @@ def build_model(mass, lens_light, source, supersample, smoothing):
         data=torch.zeros(SIDE, SIDE),
         camera=camera,
         noise=BackgroundNoise(1.0, 100.0),
-        masses={"main": Mass(mass, names["m"], settings)},
-        lens_lights={"main": Light(lens_light, names["l"], "l_amplitude", settings)},
-        source_lights={"main": Light(source, names["s"], "s_amplitude", settings)},
+        masses={"main": Mass(mass, names["m"], keep(settings, find_mass(mass)))},
+        lens_lights={"main": Light(lens_light, names["l"], "l_amplitude", keep(settings, find_light(lens_light)))},
+        source_lights={"main": Light(source, names["s"], "s_amplitude", keep(settings, find_light(source)))},
     )
 
 

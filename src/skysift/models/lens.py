@@ -16,6 +16,7 @@ from skysift.instruments.camera import Camera, Noise, NoiseMap
 from skysift.likelihoods.gaussian import LinearFit, marginalise_linear
 from skysift.parameters import Parameters
 from skysift.sky.lenses import Distortion, distort, find_light, find_mass
+from skysift.sky.lenses.shapelets import count_shapelets
 
 __all__ = ["LensModel", "Light", "Linear", "Mass"]
 
@@ -48,7 +49,9 @@ class Mass:
 
     def __post_init__(self) -> None:
         """Check names both ways."""
-        _check(f"lens mass {self.profile}", self.sources, find_mass(self.profile).parameters)
+        profile = find_mass(self.profile)
+        _check(f"lens mass {self.profile}", self.sources, profile.parameters)
+        _check(f"lens mass {self.profile}", self.settings, profile.settings, needed=())
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,21 @@ class Light:
 
     def __post_init__(self) -> None:
         """Check names both ways."""
-        _check(f"light {self.profile}", self.sources, find_light(self.profile).parameters)
+        profile = find_light(self.profile)
+        _check(f"light {self.profile}", self.sources, profile.parameters)
+        _check(f"light {self.profile}", self.settings, profile.settings, needed=("order",) if profile.is_basis else ())
+
+    @property
+    def count(self) -> int:
+        """Number of amplitudes."""
+        return count_shapelets(int(self.settings["order"])) if find_light(self.profile).is_basis else 1
 
 
-def _check(place: str, given: Sources, known: tuple[str, ...]) -> None:
+def _check(place: str, given: Mapping[str, Any], known: tuple[str, ...], needed: tuple[str, ...] | None = None) -> None:
     for name in given:
         if name not in known:
-            raise InputError(place, name, name, "a parameter of the profile", nearest(name, known))
-    for name in known:
+            raise InputError(place, name, name, "a name that the profile knows", nearest(name, known))
+    for name in known if needed is None else needed:
         if name not in given:
             raise InputError(place, name, "nothing", "a number or a prior", f"give {name}")
 
@@ -126,12 +136,21 @@ class LensModel:
         if self._is_linear and not isinstance(self.noise, NoiseMap):
             remedy = "give a noise map, or make the amplitudes parameters"
             raise InputError("lens", "noise", type(self.noise).__name__, "a fixed map of the noise", remedy)
-        used = {one for part in self._parts for one in part.sources.values() if isinstance(one, str)}
-        used |= {light.amplitude for light in self._lights if isinstance(light.amplitude, str)}
-        for name in used:
-            _ = self.parameters[name]
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Check that parameters and profiles refer to each other."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for item in self._parts:
+            shapes |= {one: () for one in item.sources.values() if isinstance(one, str)}
+        for light in self._lights:
+            if isinstance(light.amplitude, str):
+                shapes[light.amplitude] = (light.count,) if light.count > 1 else ()
+        for name, shape in shapes.items():
+            if self.parameters[name].shape != shape:
+                raise InputError("lens", name, self.parameters[name].shape, f"the shape {shape}", "change the shape")
         for name in self.parameters.names:
-            if name not in used:
+            if name not in shapes:
                 raise InputError("lens", name, "no profile that has it", "a parameter in use", "remove or refer to it")
 
     @property
@@ -256,8 +275,7 @@ class LensModel:
         priors = []
         for light in self._lights:
             if isinstance(light.amplitude, Linear):
-                count = _count(light)
-                priors += [(light.amplitude.mean, light.amplitude.sd)] * count
+                priors += [(light.amplitude.mean, light.amplitude.sd)] * light.count
         mean, sd = torch.tensor(priors, dtype=torch.float64).T
         return marginalise_linear(self.observed - fixed, design, self.noise.variance(fixed), mean, sd)
 
@@ -279,9 +297,3 @@ def _amplitude(source: float | str | Linear, values: Values) -> Tensor:
         return torch.tensor([[source]], dtype=torch.float64)
     value = values[source]
     return value[:, None] if value.ndim == 1 else value
-
-
-def _count(light: Light) -> int:
-    from skysift.sky.lenses.shapelets import count_shapelets
-
-    return count_shapelets(int(light.settings["order"])) if light.profile == "shapelets" else 1
