@@ -20,6 +20,8 @@ LIMITS = (
     ("hmc leapfrog pixels", "exponent", 1.1),
     ("newton pixels", "exponent", 1.1),
     ("svi", "exponent", 1.1),
+    ("sources two breaks", "cost", 0.02 * SECOND),
+    ("sources two of one break", "cost", 0.06 * SECOND),
     ("whole sky", "peak_gb", 2.0),
     ("core overhead", "cost", 2e-4 * SECOND),
     ("samplers hmc over nuts", "ratio", 0.01),

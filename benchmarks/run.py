@@ -17,6 +17,7 @@ import cases_events
 import cases_memory
 import cases_model
 import cases_samplers
+import cases_sources
 import history
 import torch
 from problems import published
@@ -35,6 +36,7 @@ CASES = {
     "svi": cases_engines.svi_step,
     "hmc": cases_engines.hmc,
     "posterior": cases_engines.posterior,
+    "sources": cases_sources.sources,
     "sky": cases_memory.sky,
     "events_fold": cases_events.events_fold,
     "events_lists": cases_events.events_lists,
