@@ -118,7 +118,7 @@ def _bind(
         base, background = base + background.counts(full)[0], None
     elif background is None and cube.background is not None:
         base = base + torch.as_tensor(cube.background, device=options.device)
-    compared = None if cube.mask is None else torch.as_tensor(cube.mask, device=options.device)
+    compared = None if cube.mask is None or cube.mask.all() else torch.as_tensor(cube.mask, device=options.device)
     own = torch.as_tensor(np.asarray(counts, dtype=np.float64), device=options.device)
     return BoundCube(cube.name, own, compared, base, tuple(sources), background)
 

@@ -66,16 +66,41 @@ class BoundCube:
     @cached_property
     def constant(self) -> Tensor:
         """The part of the log likelihood that knows no expectation."""
-        return poisson_constant(self._cut(self.counts))
-
-    def _cut(self, array: Tensor) -> Tensor:
-        flat = array.flatten(-3)
-        return flat if self.compared is None else flat[..., self.compared.flatten()]
+        return poisson_constant(self._seen)
 
     def log_likelihood(self, expected: Tensor) -> Tensor:
         """Return the log likelihood of expected counts (batch, energy, rows, columns), (batch,)."""
-        mean = self._cut(expected).clamp_min(LEAST_COUNTS)
-        return poisson_log_likelihood(self._cut(self.counts), mean, self.constant)
+        mean = expected.flatten(1).clamp_min(LEAST_COUNTS)
+        if self.compared is None:
+            return poisson_log_likelihood(self.counts.flatten(), mean, self.constant)
+        # elsewhere one is expected and nothing seen
+        mean = torch.where(self.compared.flatten(), mean, 1.0)
+        found = poisson_log_likelihood(self._seen, mean, self.constant)
+        return found + float(self.compared.numel() - self.compared.sum())
+
+    @cached_property
+    def _seen(self) -> Tensor:
+        """Counts in the bins that are compared, zero elsewhere."""
+        return (self.counts * self.weights).flatten()
+
+    def pull(self, full: Values, rows: int) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Return the log likelihood (batch,), what moves, and the derivative of its sum in each of that."""
+        traced = [source.trace(*split(source, full)) for source in self.sources]
+        pairs = []
+        with torch.no_grad():
+            mean = self.base.expand(rows, *self.base.shape).clone()
+        factors = None if self.background is None else self.background.factors(full)
+        with torch.no_grad():
+            if self.background is not None and factors is not None:
+                mean += factors[..., None, None] * self.background.cube
+            for source, part in zip(self.sources, traced, strict=True):
+                mean[(..., *source.window.slices)] += part.counts
+            likelihood, residual = self.log_likelihood(mean), self.residual(mean)
+            for source, part in zip(self.sources, traced, strict=True):
+                pairs += part.pull(residual[(..., *source.window.slices)])
+            if self.background is not None and factors is not None:
+                pairs.append((factors, (residual * self.background.cube).sum((-2, -1))))
+        return likelihood, pairs
 
     def residual(self, expected: Tensor) -> Tensor:
         """Return the derivative of the log likelihood in expected counts, of their shape."""
@@ -145,22 +170,12 @@ class CubeModel:
         with torch.enable_grad():
             leaves = {name: part.detach().requires_grad_() for name, part in values.items()}
             full, rows = self.tree.resolve(leaves), count_rows(values)
-            total, outputs, pulls = torch.zeros(rows, dtype=torch.float64), [], []
+            total, pairs = torch.zeros(rows, dtype=torch.float64), []
             for cube in self.cubes:
-                parts = [(source.counts(*split(source, full)), source) for source in cube.sources]
-                mean = cube.base.expand(rows, *cube.base.shape).clone()
-                if cube.background is not None:
-                    factors = cube.background.factors(full)
-                    mean += factors.detach()[..., None, None] * cube.background.cube
-                for counts, source in parts:
-                    mean[(..., *source.window.slices)] += counts.detach()
-                total = total + cube.log_likelihood(mean)
-                residual = cube.residual(mean)
-                outputs += [counts for counts, _ in parts]
-                pulls += [residual[(..., *source.window.slices)] for _, source in parts]
-                if cube.background is not None:
-                    outputs.append(factors)
-                    pulls.append((residual * cube.background.cube).sum((-2, -1)).expand_as(factors))
+                likelihood, pulled = cube.pull(full, rows)
+                total = total + likelihood
+                pairs += pulled
+            outputs, pulls = zip(*pairs, strict=True)
             slopes = torch.autograd.grad(outputs, list(leaves.values()), pulls, allow_unused=True)
         found = {n: torch.zeros_like(v) if g is None else g for (n, v), g in zip(values.items(), slopes, strict=True)}
         return total, found

@@ -107,7 +107,7 @@ def _pull_twice(
                 found[("spectral", name), ("spatial", other)] = cross[k, j]
                 found[("spatial", other), ("spectral", name)] = cross[k, j]
     if place:
-        image = fold.gather(flux[0, :, None] * worth)
+        image = fold.gather(flux[0, :, None] * worth)[0]
         second = differentiate_twice(lambda some: (source.image({**everywhere, **some}) * image).sum((-2, -1)), place)
         found |= {(("spatial", a), ("spatial", b)): part for (a, b), part in second.items()}
     return found

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skysift.models.cubes.images import Image
     from skysift.models.cubes.window import Window
 
-__all__ = ["CubeSource", "Folding"]
+__all__ = ["CubeSource", "Folding", "Traced"]
 
 Values = Mapping[str, Tensor]
 
@@ -59,22 +59,22 @@ class Folding:
         return seen[..., start : start + rows, start : start + columns].flatten(2)
 
     def gather(self, worth: Tensor) -> Tensor:
-        """Return what light at each place of an image is worth, (rows, columns): the transpose of all of it.
+        """Return what light at each place of an image is worth, (batch, rows, columns): the transpose of all of it.
 
         Parameters
         ----------
-        worth : of one count per true energy and pixel, (true energy, pixel), after the exposure
+        worth : of one count per true energy and pixel, (batch, true energy, pixel), after the exposure
         """
         rows, columns = self.exposure.shape[1:]
-        exposed = self.exposure * worth.reshape(-1, rows, columns)
+        exposed = worth.reshape(-1, *self.exposure.shape) * self.exposure
         if self.kernel is None:
-            return exposed.sum(0)
+            return exposed.sum(1)
         start = (self.kernel.shape[-1] - 1) // 2
-        placed = exposed.new_zeros(len(exposed), *self._size)
-        placed[:, start : start + rows, start : start + columns] = exposed
-        pulled = (torch.fft.rfft2(placed) * self._transform.conj()).sum(0)
+        placed = exposed.new_zeros(*exposed.shape[:2], *self._size)
+        placed[..., start : start + rows, start : start + columns] = exposed
+        pulled = torch.einsum("beij,eij->bij", torch.fft.rfft2(placed), self._transform.conj())
         worths: Tensor = torch.fft.irfft2(pulled, s=self._size)
-        return worths[:rows, :columns]
+        return worths[..., :rows, :columns]
 
     def expose(self, seen: Tensor) -> Tensor:
         """Multiply by the exposure, (batch, true energy, pixel)."""
@@ -144,3 +144,39 @@ class CubeSource:
         """Return expected counts in its window, (batch, energy, rows, columns)."""
         counts = self.folding.count(self.flux(spectral), self.light(spatial))
         return counts.reshape(*counts.shape[:2], self.window.rows, self.window.columns)
+
+    def trace(self, spectral: Values, spatial: Values) -> Traced:
+        """Return its counts, and what remembers how they came about; gradients go back through few numbers alone."""
+        flux, image = self.flux(spectral), self.image(spatial) if self.moving["spatial"] else None
+        with torch.no_grad():
+            light = self._light if image is None else self.folding.expose(self.folding.spread(image))
+            counts = self.folding.count(flux, light)
+        return Traced(self.folding, flux, image, light, counts.reshape(*counts.shape[:2], self.window.rows, -1))
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """Counts of a source (batch, energy, rows, columns), and the flux, image and exposed light that made them."""
+
+    folding: Folding
+    flux: Tensor
+    image: Tensor | None
+    light: Tensor
+    counts: Tensor
+
+    def pull(self, residual: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return what moves, and the derivative in it of the counts weighted by a residual of their shape."""
+        with torch.no_grad():
+            worth = self.folding.shares @ residual.flatten(2)
+            pairs = []
+            if self.flux.requires_grad:
+                pairs.append((self.flux, _fit_batch((worth * self.light).sum(-1), self.flux)))
+            if self.image is not None and self.image.requires_grad:
+                image = self.folding.gather(self.flux[..., None] * worth)
+                pairs.append((self.image, _fit_batch(image, self.image)))
+        return pairs
+
+
+def _fit_batch(pulled: Tensor, like: Tensor) -> Tensor:
+    """Return the sum over a batch that something has not."""
+    return pulled.sum(0, keepdim=True) if len(like) < len(pulled) else pulled.expand_as(like)
