@@ -20,6 +20,7 @@ from skysift.sky.lenses.shapelets import count_shapelets
 
 __all__ = ["LensModel", "Light", "Linear", "Mass"]
 
+CACHE_BYTES = 2**20
 Values = Mapping[str, Tensor]
 Sources = Mapping[str, float | str]
 
@@ -186,6 +187,21 @@ class LensModel:
             return self.amplitudes(values).log_likelihood
         likelihood = self.noise.log_likelihood(self.observed, self._select(self.image(values)))
         return torch.where(torch.isnan(likelihood), -torch.inf, likelihood)
+
+    def log_likelihood_and_gradient(self, values: Values) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return (batch,) and gradients by name; rows in pieces whose points fit the processor's cache."""
+        x, y = self.camera.points
+        points = (x + y).numel()
+        parts, slopes = [], []
+        size = max(1, CACHE_BYTES // (8 * points))
+        for first in range(0, count_rows(values), size):
+            piece = {name: value[first : first + size].detach().requires_grad_() for name, value in values.items()}
+            with torch.enable_grad():
+                likelihood = self.log_likelihood(piece)
+            slopes.append(torch.autograd.grad(likelihood.sum(), list(piece.values())))
+            parts.append(likelihood.detach())
+        columns = [torch.cat(column) for column in zip(*slopes, strict=True)]
+        return torch.cat(parts), dict(zip(values, columns, strict=True))
 
     def expected(self, values: Values) -> Tensor:
         """Return expected pixel values, (batch, data)."""

@@ -38,10 +38,12 @@ class _Series(torch.autograd.Function):
         ctx.save_for_backward(real, imaginary, coefficients)
         columns = coefficients[..., None, None].unbind(1)
         twice, square = 2.0 * real, real * real + imaginary * imaginary
-        after = columns[-1].expand_as(real)
-        here = torch.addcmul(columns[-2], twice, after)
+        after = columns[-1].expand_as(real).contiguous()
+        here, spare = torch.addcmul(columns[-2], twice, after), torch.empty_like(real)
         for column in reversed(columns[:-2]):
-            after, here = here, torch.addcmul(column, twice, here).addcmul_(square, after, value=-1.0)
+            # three buffers in turn: memory that is asked for anew costs more than the arithmetic
+            torch.addcmul(column, twice, here, out=spare).addcmul_(square, after, value=-1.0)
+            after, here, spare = here, spare, after
         return torch.addcmul(here, after, real, value=-1.0), after * imaginary
 
     @staticmethod
@@ -65,9 +67,14 @@ class _Series(torch.autograd.Function):
 def _sum_powers(real: Tensor, imaginary: Tensor, pull_real: Tensor, pull_imaginary: Tensor, count: int) -> Tensor:
     r"""Return :math:`\sum \Re(\bar g z^n)` over pixels for every n, (batch, count), by the recursion of cosines."""
     twice, square = 2.0 * real, real * real + imaginary * imaginary
-    before, here = pull_real, pull_real * real + pull_imaginary * imaginary
+    before, here = pull_real.clone(), pull_real * real + pull_imaginary * imaginary
+    spare = torch.empty_like(here)
     sums = [before.sum((-2, -1)), here.sum((-2, -1))]
     for _ in range(2, count):
-        before, here = here, torch.addcmul(twice * here, square, before, value=-1.0)
+        if torch.is_grad_enabled():
+            before, here = here, torch.addcmul(twice * here, square, before, value=-1.0)
+        else:
+            torch.mul(twice, here, out=spare).addcmul_(square, before, value=-1.0)
+            before, here, spare = here, spare, before
         sums.append(here.sum((-2, -1)))
     return torch.stack(sums, -1)
