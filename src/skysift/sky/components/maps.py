@@ -81,11 +81,14 @@ class SkyMap:
         x, y = np.where(inside, x, 0.0), np.where(inside, y, 0.0)
         left, low = (np.clip(np.floor(one).astype(int), 0, size - 2) for one, size in ((x, columns), (y, rows)))
         logs = np.log(np.maximum(self.values, _TINY))
-        across, along = x - left, y - low
+        corners = [(up, right, logs[..., low + up, left + right]) for up in (0, 1) for right in (0, 1)]
+        # Beside a pixel without light there is nothing to continue: logarithms would grow without bound.
+        is_dark = np.min([corner for _, _, corner in corners], axis=0) <= np.log(_TINY)
+        shares = [np.where(is_dark, np.clip(one, 0, 1), one) for one in (y - low, x - left)]
         mean = sum(
-            (across if right else 1 - across) * (along if up else 1 - along) * logs[..., low + up, left + right]
-            for up in (0, 1) for right in (0, 1)
-        )  # fmt: skip
+            (shares[0] if up else 1 - shares[0]) * (shares[1] if right else 1 - shares[1]) * corner
+            for up, right, corner in corners
+        )
         values = np.exp(mean)
         found: Array = np.where(inside & (values > 2 * _TINY), values, 0.0)
         return found

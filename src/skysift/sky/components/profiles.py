@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -76,7 +77,7 @@ def _general_gaussian(seen: Seen, p: Columns) -> Tensor:
     ratio = seen.apart / radius
     if not _is_round(p):
         ratio = ratio / seen.stretch(share, p["phi"])
-    power = (ratio.log() / eta).clamp_max(torch.log(torch.tensor(_MOST)).item()).exp()
+    power = (ratio.log() / eta).clamp_max(math.log(_MOST)).exp()
     norm = 2 * torch.pi * share * radius**2 * eta * torch.lgamma(2 * eta).exp()
     return (-power).exp() / norm
 
@@ -100,7 +101,7 @@ def _ellipse_area(radius: Tensor, share: Tensor, corners: int = 512) -> Tensor:
 
     The trapezoidal rule converges exponentially: the integrand is periodic.
     """
-    turn = (torch.arange(corners, dtype=torch.float64) + 0.5) * (torch.pi / corners)
+    turn = (torch.arange(corners, dtype=torch.float64, device=radius.device) + 0.5) * (torch.pi / corners)
     long, short = radius.sin() ** -2, (radius * share).sin() ** -2
     square = 1 / (long * turn.cos() ** 2 + short * turn.sin() ** 2)
     depth = square / (1 + (1 - square).clamp_min(0.0).sqrt())

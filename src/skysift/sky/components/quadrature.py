@@ -44,14 +44,14 @@ def integrate_bins(density: Callable[[Tensor], Tensor], edges_tev: Tensor, break
     """
     low, high = edges_tev[:-1], edges_tev[1:]
     pieces = max(1, math.ceil(float((high / low).log().max()) / _WIDEST))
-    steps = torch.arange(pieces + 1, dtype=torch.float64) / pieces
+    steps = torch.arange(pieces + 1, dtype=torch.float64, device=low.device) / pieces
     cuts = (low[:, None] * (high / low)[:, None] ** steps).reshape(-1)
     if breaks_tev is not None and breaks_tev.shape[-1]:
         inside = breaks_tev.clamp(float(low[0]), float(high[-1]))
         shape = inside.shape[:-1]
         cuts = torch.cat([cuts.expand(*shape, -1), inside], -1).sort(-1).values
     start, end = cuts[..., :-1], cuts[..., 1:]
-    points, weights = _make_rule()
+    points, weights = (part.to(low.device) for part in _make_rule())
     width = (end / start).log()
     energy = start[..., None] * (width[..., None] * points).exp()
     flat = energy.reshape(*energy.shape[:-2], -1)
@@ -60,4 +60,4 @@ def integrate_bins(density: Callable[[Tensor], Tensor], edges_tev: Tensor, break
     # Pieces are gathered into bins by where their middle lies.
     bins = torch.searchsorted(edges_tev, (start * end).sqrt().detach().contiguous(), right=True) - 1
     bins = bins.clamp(0, len(low) - 1).expand(parts.shape)
-    return torch.zeros(*parts.shape[:-1], len(low), dtype=parts.dtype).scatter_add(-1, bins, parts)
+    return parts.new_zeros(*parts.shape[:-1], len(low)).scatter_add(-1, bins, parts)

@@ -94,7 +94,8 @@ class ProfileShape:
     def density(self, lon_deg: ArrayLike | Tensor, lat_deg: ArrayLike | Tensor) -> Tensor:
         """Return the density (batch, n) in sr-1 at directions (n,) in deg, in the frame of the shape."""
         columns = {name: value[..., None] if value.ndim else value for name, value in self.values.items()}
-        lon, lat = (torch.as_tensor(one, dtype=torch.float64) for one in (lon_deg, lat_deg))
+        device = columns["lon_0"].device
+        lon, lat = (torch.as_tensor(one, dtype=torch.float64, device=device) for one in (lon_deg, lat_deg))
         return self.profile.density(look_from(columns["lon_0"], columns["lat_0"], lon, lat), columns)
 
 

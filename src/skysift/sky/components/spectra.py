@@ -70,7 +70,8 @@ class FormulaSpectrum:
 
     def integrals(self, edges_tev: ArrayLike | Tensor) -> Tensor:
         """Return the flux (batch, K) in cm-2 s-1 within bins of edges (K + 1,) in TeV."""
-        return integrate_bins(self.density, _doubles(edges_tev), self.breaks_tev)
+        edges = _doubles(edges_tev)
+        return integrate_bins(self.density, edges, self.breaks_tev.to(edges.device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ class FluxPowerLaw:
     high_tev: Tensor
 
     def _law(self) -> PowerLaw:
-        one = torch.ones((), dtype=torch.float64)
+        one = torch.ones_like(self.index)
         total = power_integral(one, self.index, self.low_tev, self.low_tev, self.high_tev)
         return PowerLaw(self.flux / total, self.index, self.low_tev)
 
@@ -158,15 +159,18 @@ class CompoundSpectrum:
     def breaks_tev(self) -> Tensor:
         """Kinks of both, (m,) or (batch, m), TeV."""
         parts = [breaks_of(one) for one in (self.first, self.second)]
+        # Templates lie where they were read, parameters where the fit runs.
+        device = next((part.device for part in parts if part.device.type != "cpu"), parts[0].device)
         shape = max((part.shape[:-1] for part in parts), key=len)
-        return torch.cat([part.expand(*shape, part.shape[-1]) for part in parts], -1)
+        return torch.cat([part.to(device).expand(*shape, part.shape[-1]) for part in parts], -1)
 
     def integrals(self, edges_tev: ArrayLike | Tensor) -> Tensor:
         """Return the flux (batch, K) in cm-2 s-1 within bins of edges (K + 1,) in TeV."""
         if self.name in ("add", "sub"):
             first, second = self.first.integrals(edges_tev), self.second.integrals(edges_tev)
             return first + second if self.name == "add" else first - second
-        return integrate_bins(self.density, _doubles(edges_tev), self.breaks_tev)
+        edges = _doubles(edges_tev)
+        return integrate_bins(self.density, edges, self.breaks_tev.to(edges.device))
 
 
 def breaks_of(spectrum: Spectrum) -> Tensor:

@@ -57,26 +57,28 @@ class Template:
     breaks_tev: Tensor
     values: Tensor
 
-    def _slopes(self) -> Tensor:
-        logs = self.values.clamp_min(_TINY).log()
-        return (logs[1:] - logs[:-1]) / (self.breaks_tev[1:] / self.breaks_tev[:-1]).log()
+    def _segments(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Return nodes, values and the slopes between them: it has no parameters, and goes where it is asked."""
+        nodes, values = self.breaks_tev.to(device), self.values.to(device).clamp_min(_TINY)
+        logs = values.log()
+        return nodes, values, (logs[1:] - logs[:-1]) / (nodes[1:] / nodes[:-1]).log()
 
     def density(self, energy_tev: ArrayLike | Tensor) -> Tensor:
         """Return the value (K,) at energies (K,) in TeV."""
         energy = torch.as_tensor(energy_tev, dtype=torch.float64)
-        place = (torch.searchsorted(self.breaks_tev, energy.contiguous()) - 1).clamp(0, len(self.values) - 2)
-        return self.values.clamp_min(_TINY)[place] * (energy / self.breaks_tev[place]) ** self._slopes()[place]
+        nodes, values, slopes = self._segments(energy.device)
+        place = (torch.searchsorted(nodes, energy.contiguous()) - 1).clamp(0, len(nodes) - 2)
+        return values[place] * (energy / nodes[place]) ** slopes[place]
 
     def integrals(self, edges_tev: ArrayLike | Tensor) -> Tensor:
         """Return the integral (K,) within bins of edges (K + 1,) in TeV."""
         edges = torch.as_tensor(edges_tev, dtype=torch.float64)
+        nodes, values, slopes = self._segments(edges.device)
         # The outermost pieces reach as far as the bins do.
-        inner = self.breaks_tev[1:-1]
-        start = torch.cat([torch.minimum(edges[:1], self.breaks_tev[:1]), inner])
-        end = torch.cat([inner, torch.maximum(edges[-1:], self.breaks_tev[-1:])])
+        start = torch.cat([torch.minimum(edges[:1], nodes[:1]), nodes[1:-1]])
+        end = torch.cat([nodes[1:-1], torch.maximum(edges[-1:], nodes[-1:])])
         low, high = (torch.minimum(torch.maximum(edge[:, None], start), end) for edge in (edges[:-1], edges[1:]))
-        norm = self.values[:-1].clamp_min(_TINY)
-        return power_integral(norm, -self._slopes(), self.breaks_tev[:-1], low, high).sum(-1)
+        return power_integral(values[:-1], -slopes, nodes[:-1], low, high).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,21 +178,23 @@ def _bracket(nodes: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     return below, (places - nodes[below]) / (nodes[below + 1] - nodes[below])
 
 
-def _table(part: TablePart, name: str) -> Tensor:
+def _table(part: TablePart, name: str, own: Mapping[str, Tensor]) -> Tensor:
+    """Return a table where the values of the parameters are."""
     if name not in part.tables:
         raise InputError(
             "model", f"spectral.{name}", part.file or "nothing", f"the table '{name}' of a {part.tag} spectrum",
             "read the file that it names, or write the table into the model file",
         )  # fmt: skip
-    return torch.as_tensor(part.tables[name], dtype=torch.float64)
+    device = next(iter(own.values())).device if own else None
+    return torch.as_tensor(part.tables[name], dtype=torch.float64, device=device)
 
 
 def _template(part: TablePart, own: Mapping[str, Tensor]) -> Spectrum:
-    return Template(_table(part, "energy"), _table(part, "values"))
+    return Template(_table(part, "energy", own), _table(part, "values", own))
 
 
 def _nodes(part: TablePart, own: Mapping[str, Tensor]) -> Spectrum:
-    energy = _table(part, "energy")
+    energy = _table(part, "energy", own)
     norms = [own[f"norm_{number}"] for number in range(len(energy))]
     batch = max(norm.shape for norm in norms)
     return NodeNorms(
@@ -199,8 +203,8 @@ def _nodes(part: TablePart, own: Mapping[str, Tensor]) -> Spectrum:
 
 
 def _absorption(part: TablePart, own: Mapping[str, Tensor]) -> Spectrum:
-    energy, redshifts = _table(part, "energy"), _table(part, "param")
-    shares = _table(part, "values").reshape(len(redshifts), len(energy))
+    energy, redshifts = _table(part, "energy", own), _table(part, "param", own)
+    shares = _table(part, "values", own).reshape(len(redshifts), len(energy))
     return Absorption(energy, redshifts, -shares.clamp_min(_TINY).log(), own["redshift"], own["alpha_norm"])
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skysift.config.models import ModelFile, check_datasets, order_expressions, read_models
+from skysift.config.models import ModelFile, check_datasets, order_expressions, split_sums
 from skysift.config.models.links import map_parameters
 from skysift.errors import InputError, nearest
 from skysift.instruments.ctao.files import Finder
 from skysift.instruments.cubes.files import CubeCounts, CubeObservation, read_cube_counts, read_cubes
 from skysift.models.cubes.build import Options, build_cube_model
+from skysift.steps.model_files import load_models
 
 if TYPE_CHECKING:
     from skysift.config.cubes.slices import CubeFitSlice
@@ -26,7 +27,7 @@ def read_declared(name: str, config: Path, values: Mapping[str, float] | None = 
 
     Parameters
     ----------
-    name : of the file, as the configuration has it
+    name : of the file, as the configuration has it: YAML, XML or a catalogue; sums of shapes become sources
     config : the configuration, for messages
     values : full name of a parameter to its value in natural units
 
@@ -35,7 +36,7 @@ def read_declared(name: str, config: Path, values: Mapping[str, float] | None = 
     InputError : no such file, a file without meaning, parameters that it does not have
     """
     path = Finder(config)(name, "model")
-    declared = read_models(path).natural()
+    declared = split_sums(load_models(path)).natural()
     known, changed = declared.parameters(), {}
     for parameter, value in (values or {}).items():
         if parameter not in known:
