@@ -256,9 +256,9 @@ def test_shape_integrates_to_one(tag, changed):
     # A soft edge adds its width squared.
     values |= {"edge_width": 0.05} if tag == "disk" else {}
     shape = build_shape(part, values)
-    reach = 9.0
-    step = 2 * reach / 400
-    offsets = (np.arange(400) + 0.5) * step - reach
+    reach = 7.0
+    step = 2 * reach / 300
+    offsets = (np.arange(300) + 0.5) * step - reach
     x, y = np.meshgrid(10.0 + offsets / math.cos(math.radians(30.0)), -30.0 + offsets)
     total = shape.density(x.ravel(), y.ravel()).reshape(x.shape) * torch.as_tensor(np.cos(np.radians(y)))
     found = float(total.sum()) * math.radians(step) ** 2 / math.cos(math.radians(30.0))
