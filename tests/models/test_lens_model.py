@@ -153,6 +153,17 @@ def test_what_does_not_fit_together_is_refused(change, word):
         change()
 
 
+def test_gradients_do_not_depend_on_pieces(monkeypatch):
+    model = build_model()
+    values = model.parameters.draw(3, torch.Generator().manual_seed(2))
+    whole, slopes = model.log_likelihood_and_gradient(values)
+    monkeypatch.setattr("skysift.models.lens.CACHE_BYTES", 1)
+    pieces, others = model.log_likelihood_and_gradient(values)
+    torch.testing.assert_close(pieces, whole, rtol=1e-12, atol=0.0)
+    for name, slope in slopes.items():
+        torch.testing.assert_close(others[name], slope, rtol=1e-9, atol=1e-9)
+
+
 @pytest.fixture(scope="module")
 def fits():
     plan = [("map", {"starts": 8, "steps": 60, "explore": 20, "finish": 20}), ("laplace", {"importance": 1000})]
