@@ -8,7 +8,7 @@ from skysift.steps import validate
 MAPS = ["demo", "smoke/fermi", "smoke/nptf", "calibrate/fermi", "calibrate/nptf", "fermi_gp", "fermi_gp_worlds",
         "fermi_inner_galaxy", "fermi_nptf", "fermi_gp_nptf", "nptf_asymmetry"]  # fmt: skip
 EVENTS = ["smoke/events", "calibrate/events", "ctao_quickstart", "ctao_dark_matter"]
-CUBES = ["smoke/cube"]
+CUBES = ["smoke/cube", "ctao_cube"]
 SHIPPED = [*MAPS, *EVENTS, *CUBES]
 #: Files that extend another: both are given to `--configfile`, in this order.
 EXTENDS = {"fermi_gp_worlds": "fermi_gp"}
