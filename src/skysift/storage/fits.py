@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,14 +119,17 @@ def _read_header(stream: IO[bytes], place: Path, number: int) -> bytes | None:
 def _parse(raw: bytes, place: Path, number: int) -> fits.Header:
     """Return a header whose every card can be read; astropy alone would complain when one is asked for."""
     from astropy.io import fits
+    from astropy.utils.exceptions import AstropyUserWarning
 
     if any(byte < 32 or byte > 126 for byte in raw):
         raise InputError(place, f"HDU {number}", "bytes that are no text", "a header in ASCII", _FETCH)
     try:
-        header = fits.Header.fromstring(raw.decode("ascii"))
-        for part in header.cards:
-            _ = part.keyword, part.value, part.comment
-    except (ValueError, TypeError, KeyError, OSError, fits.VerifyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", AstropyUserWarning)
+            header = fits.Header.fromstring(raw.decode("ascii"))
+            for part in header.cards:
+                _ = part.keyword, part.value, part.comment
+    except (ValueError, TypeError, KeyError, OSError, fits.VerifyError, AstropyUserWarning) as error:
         raise InputError(place, f"HDU {number}", error, "cards of the FITS standard", _FETCH) from error
     return header
 
