@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 Frame = Literal["galactic", "icrs"]
 Projection = Literal["TAN", "CAR"]
 
+
 def _rotate(axis: int, angle_deg: float) -> Array:
     """Return the rotation of coordinates (3, 3) by an angle about one axis."""
     cosine, sine = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
