@@ -123,6 +123,8 @@ def make_tree(
 
 def _make_prior(name: str, item: ParameterDeclaration) -> Prior:
     prior = item.prior
+    if prior is not None and prior.weight != 1.0:
+        raise InputError(name, "prior.weight", prior.weight, "1: a prior is a probability", "leave the weight out")
     if prior is not None and prior.kind == "normal":
         return Normal(prior.numbers[0], prior.numbers[1], item.low, item.high)
     if prior is not None and prior.kind == "uniform":

@@ -53,6 +53,14 @@ def bind_model(
 ) -> CubeModel:
     """Return the model of cubes from what a file declares."""
     check_datasets(declared, [cube.name for cube in observation.datasets])
+    for cube in observation.datasets:
+        if cube.counts_off is not None:
+            wanted, remedy = "a cube with a background model", "give the background as a map in place of an off region"
+            raise InputError(cube.name, "COUNTS_OFF", "counts of an off region", wanted, remedy)
+    for source in declared.sources:
+        if source.temporal is not None and source.temporal.tag != "const":
+            wanted, remedy = "a constant light curve", "give the mean flux of the observation, and leave the curve out"
+            raise InputError(source.name, "temporal", source.temporal.tag, wanted, remedy)
     options = Options(quadrature)
     return build_cube_model(declared, order_expressions(declared), observation, data, options)
 
