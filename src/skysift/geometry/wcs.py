@@ -70,8 +70,8 @@ class WcsGrid:
     Examples
     --------
     >>> grid = WcsGrid.around((0.0, 0.0), (5, 5), 0.1)
-    >>> grid.lonlat_deg[1][0, 0].round(6)
-    np.float64(-0.2)
+    >>> float(grid.lonlat_deg[1][0, 0].round(5))
+    -0.2
     """
 
     projection: Projection
