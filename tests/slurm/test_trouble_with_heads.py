@@ -18,9 +18,9 @@ def refused(run):
 
 def test_second_head_is_refused_and_a_head_stopped_by_hand_goes_on(trouble, undisturbed):
     head = trouble.submit_fit()
-    fit = trouble.hold_fit()
+    trouble.hold_fit()
     assert "no other Snakemake process" in refused(trouble)
-    os.kill(fit, signal.SIGCONT)
+    # cancelling wakes a job that is held; woken before, the fit could end first
     assert head.end(signal.SIGINT) == 1
     until("an empty queue", lambda: not trouble.queued())
     assert [job.state for job in trouble.jobs("fit")] == ["CANCELLED"]
